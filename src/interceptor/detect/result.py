@@ -1,0 +1,142 @@
+"""What a scan says: the objects behind the JSON lines, the report and the library call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+Verdict = Literal["forged", "authentic", "inconclusive", "no_face", "error"]
+
+
+class Model(BaseModel):
+    """Base of all results: fields are fixed, an unknown one is an error."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class AudioTrack(Model):
+    codec: str
+    sample_rate: int = Field(description="Hz")
+    channels: int
+    duration: float | None = Field(description="seconds; null where the container does not say")
+
+
+class Media(Model):
+    """Facts about the file, as probed."""
+
+    kind: Literal["video", "picture", "animation"]
+    container: str
+    codec: str
+    pixel_format: str
+    bit_depth: int
+    width: int = Field(description="pixels, as displayed (after rotation)")
+    height: int = Field(description="pixels, as displayed (after rotation)")
+    rotation: int = Field(
+        description="degrees clockwise by which stored pixels are turned for display: 0, 90, 180 or 270"
+    )
+    duration: float | None = Field(description="seconds")
+    frames: int | None = Field(description="frames in the file; null where it can only be counted by decoding")
+    frame_rate: float | None = Field(description="mean frames per second")
+    constant_frame_rate: bool | None
+    bit_rate: int | None = Field(description="bits per second of the picture stream, or of the whole file")
+    audio: list[AudioTrack]
+    size: int = Field(description="bytes")
+
+
+class Coverage(Model):
+    """What the verdict rests on."""
+
+    frames_requested: int
+    frames_decoded: int
+    frames_with_face: int
+    faces: int = Field(description="face tracks found")
+    faces_scored: int
+    crops_scored: int
+    failures: dict[str, int] = Field(description="count by cause: frames that did not decode, faces too small, ...")
+
+
+class CropScore(Model):
+    """One scored face crop."""
+
+    time: float = Field(description="seconds from the start")
+    frame: int = Field(description="index among the sampled frames")
+    box: tuple[float, float, float, float] = Field(
+        description="left, top, right, bottom in pixels of the displayed frame"
+    )
+    logit: float = Field(description="raw score of the model; above 0 leans forged")
+    probability: float = Field(description="calibrated, 0..1")
+
+
+class FaceResult(Model):
+    """One person's face, followed through the file."""
+
+    id: int
+    verdict: Literal["forged", "authentic", "inconclusive"]
+    probability: float | None = Field(
+        description="calibrated probability of forgery, 0..1; null where nothing was scored"
+    )
+    logit: float | None = Field(description="mean of the crops' logits")
+    first: float = Field(description="seconds")
+    last: float = Field(description="seconds")
+    frames: int = Field(description="sampled frames on which the face was found")
+    size: float = Field(description="median side of the crop in source pixels")
+    crops: list[CropScore]
+    reason: str = Field(description="why the verdict is what it is, in plain words")
+
+
+class Timings(Model):
+    """Wall seconds by step. `load` is the start-up, not counted in `total`."""
+
+    load: float
+    decode: float
+    detect: float
+    classify: float
+    total: float
+
+
+class Problem(Model):
+    """Something that went wrong, and its cause."""
+
+    cause: str = Field(description="a short stable code, e.g. `empty_file`, `truncated`, `no_video`")
+    message: str = Field(description="a sentence that names the file and says what to do")
+
+
+class Versions(Model):
+    interceptor: str
+    weights: dict[str, str] = Field(description="SHA-256 of each weight file used, by file name")
+
+
+@dataclass
+class Evidence:
+    """Pictures behind a face's score, for the report; never part of the JSON."""
+
+    crops: np.ndarray
+    """uint8[n, 224, 224, 3] RGB, in the order of `FaceResult.crops`."""
+    heat: np.ndarray
+    """float32[n, 14, 14]: each patch's exact share of the crop's logit; their mean plus a constant is the logit."""
+
+
+class ScanResult(Model):
+    """The answer for one file."""
+
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+
+    path: str
+    sha256: str | None = Field(description="of the file; null where it could not be read")
+    verdict: Verdict
+    probability: float | None = Field(description="calibrated probability that the worst face is forged, 0..1")
+    threshold: float | None = Field(description="a file is called forged at or above this probability")
+    authentic_threshold: float | None = Field(description="a file is called authentic at or below this probability")
+    fpr: float = Field(description="the stated false-alarm rate behind `threshold`")
+    reason: str = Field(description="the verdict in a sentence")
+    coverage: Coverage | None
+    faces: list[FaceResult]
+    media: Media | None
+    timings: Timings | None
+    errors: list[Problem]
+    versions: Versions
+    evidence: dict[int, Evidence] = Field(default_factory=dict, exclude=True, repr=False)
+    """By face id; only filled where a report was asked for."""

@@ -1,0 +1,82 @@
+"""The one inference runtime: OpenVINO on the CPU, behind a callable.
+
+Measured against ONNX Runtime by `benchmarks/runtime.py`; the table is in `docs/runtime.md`. On processors with
+bfloat16 arithmetic (AVX-512 BF16, AMX) networks run in bfloat16, elsewhere in float32: the choice is asked of the
+runtime, never guessed.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino as ov
+
+DYNAMIC_QUANTIZATION_GROUP = 64
+"""Activations of layers with 8-bit weights are quantised in groups of this many channels at run time."""
+
+
+def cpu_count() -> int:
+    """The processors this process may use (its affinity, not the machine's count)."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS, Windows
+        return os.cpu_count() or 1
+
+
+@cache
+def _core() -> ov.Core:
+    return ov.Core()
+
+
+def precision() -> str:
+    """`"bf16"` where this processor computes in bfloat16, else `"f32"`."""
+    return "bf16" if "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "f32"
+
+
+class Network:
+    """A compiled ONNX file: arrays in, arrays out.
+
+    Input shapes that the file leaves open stay open; `shape` fixes the first input instead, which compiles to faster
+    code. `quantized=True` lets layers whose weights are 8-bit integers also multiply in 8 bits (scales found per
+    group at run time).
+
+    Raises `FileNotFoundError` if there is no such file and `RuntimeError` (naming the file) if it is not a valid
+    network.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        shape: tuple[int, ...] | None = None,
+        threads: int | None = None,
+        precision_hint: str | None = None,
+        quantized: bool = True,
+    ) -> None:
+        self.path = Path(path)
+        if not self.path.is_file():
+            raise FileNotFoundError(f"{self.path}: no such network file; is the package installed completely?")
+        config: dict[str, Any] = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_NUM_THREADS": threads or cpu_count(),
+            "INFERENCE_PRECISION_HINT": precision_hint or precision(),
+            "DYNAMIC_QUANTIZATION_GROUP_SIZE": DYNAMIC_QUANTIZATION_GROUP if quantized else 0,
+        }
+        try:
+            model = _core().read_model(self.path)
+            if shape is not None:
+                model.reshape({model.input(0): list(shape)})
+            self._compiled = _core().compile_model(model, "CPU", config)
+        except RuntimeError as error:
+            raise RuntimeError(f"{self.path}: the inference runtime cannot load this network: {error}") from error
+        self._request = self._compiled.create_infer_request()
+        self.outputs = [output.get_any_name() for output in self._compiled.outputs]
+
+    def __call__(self, *inputs: np.ndarray) -> list[np.ndarray]:
+        """Run once; returns one new array for each output of the file, in the file's order."""
+        self._request.infer(list(inputs), share_inputs=True)
+        return [np.array(self._request.get_output_tensor(i).data) for i in range(len(self.outputs))]
