@@ -1,0 +1,1 @@
+"""Pseudo-fakes out of real media alone: no learning."""

@@ -1,0 +1,1 @@
+"""Training: data in, checkpoints and a run card out."""

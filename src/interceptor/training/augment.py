@@ -1,0 +1,105 @@
+"""The common augmentation: what a picture suffers between the camera and us, drawn once and applied alike to a pair."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from fractions import Fraction
+
+import av
+import cv2
+import numpy as np
+from PIL import Image
+
+Step = Callable[[np.ndarray], np.ndarray]
+"""uint8[H, W, 3] RGB to the same."""
+
+
+def draw(rng: np.random.Generator, size: int) -> Step:
+    """One draw of the augmentation for square crops of `size` pixels; the same step gives a pair the same treatment.
+
+    Flip; rotation up to 8 degrees, scale up to 8 %, shift up to 4 %; colour; resampling; noise; then a real re-encode:
+    H.264 at CRF 23-40 or JPEG at quality 40-95.
+    """
+    steps: list[Step] = []
+    if rng.random() < 0.5:
+        steps.append(lambda x: x[:, ::-1])
+    if rng.random() < 0.6:
+        steps.append(_geometry(rng, size))
+    if rng.random() < 0.5:
+        steps.append(_colour(rng))
+    if rng.random() < 0.3:
+        steps.append(_resampled(rng, size))
+    if rng.random() < 0.15:
+        steps.append(_noise(rng, size))
+    kind = rng.random()
+    if kind < 0.3:
+        crf = int(rng.integers(23, 41))
+        steps.append(lambda x: h264(x, crf))
+    elif kind < 0.6:
+        quality = int(rng.integers(40, 96))
+        steps.append(lambda x: jpeg(x, quality))
+
+    def apply(image: np.ndarray) -> np.ndarray:
+        for step in steps:
+            image = step(image)
+        return np.ascontiguousarray(image)
+
+    return apply
+
+
+def jpeg(image: np.ndarray, quality: int) -> np.ndarray:
+    """Through a JPEG file of this quality (1-100)."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "JPEG", quality=quality)
+    return np.asarray(Image.open(buffer))
+
+
+def h264(image: np.ndarray, crf: int) -> np.ndarray:
+    """Through a real H.264 stream (libx264, 4:2:0) of this constant rate factor; sides must be even."""
+    buffer = io.BytesIO()
+    height, width = image.shape[:2]
+    with av.open(buffer, "w", format="h264") as container:
+        stream = container.add_stream("libx264", rate=Fraction(25))
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.thread_count = 1
+        stream.options = {"crf": str(crf), "preset": "veryfast", "tune": "zerolatency"}
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
+        for packet in [*stream.encode(frame), *stream.encode()]:
+            container.mux(packet)
+    buffer.seek(0)
+    with av.open(buffer, format="h264") as container:
+        return next(container.decode(video=0)).to_ndarray(format="rgb24")
+
+
+def _geometry(rng: np.random.Generator, size: int) -> Step:
+    angle, scale = rng.uniform(-8, 8), rng.uniform(0.92, 1.08)
+    matrix = cv2.getRotationMatrix2D((size / 2, size / 2), angle, scale)
+    matrix[:, 2] += rng.uniform(-0.04, 0.04, 2) * size
+    return lambda x: cv2.warpAffine(x, matrix, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+
+
+def _colour(rng: np.random.Generator) -> Step:
+    gain = rng.uniform(0.75, 1.25) * rng.uniform(0.94, 1.06, 3)
+    gamma, offset = rng.uniform(0.8, 1.25), rng.uniform(-12, 12)
+    ramp = np.arange(256)[:, None] / 255
+    table = np.clip((ramp**gamma * 255) * gain + offset, 0, 255).astype(np.uint8)
+    grey = rng.random() < 0.05
+
+    def apply(image: np.ndarray) -> np.ndarray:
+        changed = np.stack([table[image[..., c], c] for c in range(3)], -1)
+        return np.repeat(cv2.cvtColor(changed, cv2.COLOR_RGB2GRAY)[..., None], 3, 2) if grey else changed
+
+    return apply
+
+
+def _resampled(rng: np.random.Generator, size: int) -> Step:
+    small = int(size * rng.uniform(0.35, 0.9))
+    down = int(rng.choice([cv2.INTER_AREA, cv2.INTER_LINEAR]))
+    up = int(rng.choice([cv2.INTER_LINEAR, cv2.INTER_CUBIC]))
+    return lambda x: cv2.resize(cv2.resize(x, (small, small), interpolation=down), (size, size), interpolation=up)
+
+
+def _noise(rng: np.random.Generator, size: int) -> Step:
+    grain = rng.normal(0, rng.uniform(2, 8), (size, size, 1)).astype(np.float32)
+    return lambda x: np.clip(x + grain, 0, 255).astype(np.uint8)

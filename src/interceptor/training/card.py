@@ -1,0 +1,45 @@
+"""The model card of the screen: what it is, what it was trained on, what it cannot do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from interceptor.training import checkpoints
+
+LICENCE = (
+    "Apache-2.0 for this project's tuning. The base is the image tower of CLIP ViT-B/16 (OpenAI, MIT). The faces it "
+    "was trained on come under their owners' terms, most for research only: check them before commercial use."
+)
+LIMITS = [
+    "It judges faces. Forgery of scenes, bodies, text or sound alone is not looked for.",
+    "It learned face swaps of one large collection and about fifty talking-head and swap generators. A generator "
+    "unlike those may pass as authentic; new ones appear every month.",
+    "Heavy compression, strong upscaling, beauty filters, make-up and studio retouching can look like forgery to it.",
+    "A probability is calibrated on validation clips in which half are forged. Where forgeries are rarer, fewer alarms "
+    "are right.",
+    "The stated false-alarm rate is kept on the sources listed under figures, not promised on others: the table says "
+    "what each source got when it was left out.",
+    "A score is no proof. Look at the frames, ask for the original, and have a person decide.",
+]
+
+
+def screen_card(run: dict[str, Any], files: tuple[Path, ...]) -> dict[str, Any]:
+    """A card without figures or thresholds yet: `interceptor calibrate` measures those. `run` is the training run's
+    card.
+    """
+    return {
+        "name": "screen",
+        "what": "CLIP ViT-B/16, first ten blocks, matrices frozen at 8 bits; norms, biases and a linear read-out tuned",
+        "files": {file.name: checkpoints.sha256(file) for file in files},
+        "input": "uint8[n, 224, 224, 3] RGB face crops in the crop convention of docs/faces.md",
+        "command": run["command"],
+        "recipe": run["recipe"],
+        "trained_on": [
+            f"{name}: {entry['train']} crops, {entry['val']} for validation" for name, entry in run["data"].items()
+        ],
+        "data": run["data"],
+        "step": run["best"]["step"],
+        "licence": LICENCE,
+        "limits": LIMITS,
+    }
