@@ -2,8 +2,9 @@
 
     python benchmarks/readout.py --init FILE --data DIR --data DIR [--train 1500] [--val 500]
 
-Each read-out is fitted on the same crops: logistic regression for the means and class tokens, gradient descent for attention
-pooling (one learned query over the patch tokens of the last depth, then a linear layer; Ilse et al., ICML 2018).
+Each read-out is fitted on the same crops: logistic regression for the means and class tokens, gradient descent for
+attention pooling (one learned query over the patch tokens of the last depth, then a linear layer; Ilse et al., ICML
+2018).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from torch import nn
 
 from interceptor.datasets.crops import Crop, read_index
 from interceptor.metrics.classification import roc_auc
-from interceptor.models.foundation import TAPS, WIDTH, Foundation
+from interceptor.models.foundation import WIDTH, Foundation
 from interceptor.models.screen import pool
 from interceptor.training.export import load_base
 from interceptor.training.features import balanced_weights, fit_readout, images

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import json
+import os
 import shlex
 import sys
 import time
@@ -11,13 +12,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from interceptor import __version__
+from interceptor.console import progress_bars, say, stdout, training_report, usage
+
+if TYPE_CHECKING:
+    from interceptor.detect.result import ScanResult
+    from interceptor.detect.scan import Scanner
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Media forensics: is it forged, and what is the evidence?"
@@ -30,8 +34,6 @@ app.add_typer(evaluate, name="evaluate")
 app.add_typer(prepare, name="prepare")
 app.add_typer(train, name="train")
 app.add_typer(export, name="export")
-
-errors = Console(stderr=True)
 
 
 class Format(StrEnum):
@@ -66,40 +68,47 @@ def scan(
     fpr: Rate = 0.05,
 ) -> None:
     """Scan videos and pictures: is a face in them forged?"""
-    from interceptor.report.files import ReportError, check_file, check_target, json_line, write_json
+    from interceptor.detect.weights import WeightError
+    from interceptor.report.files import ReportError, check_file, check_target, write_json
     from interceptor.report.html import write_html
-    from interceptor.report.text import render_text
 
     files = list(_expand(paths))
-    with _usage(ValueError, ReportError):
+    with usage(ValueError, ReportError, WeightError):
         if not files:
             raise ValueError(f"nothing to scan in {', '.join(paths)}")
         if html is not None:
+            _check_overwrites(html, files)
             check_target(html, several=len(files) > 1)
         if json_file is not None:
+            _check_overwrites(json_file, files)
             check_file(json_file)
         scanner = _scanner(frames, fpr, evidence=html is not None)
-    text = Console()
-    results = []
-    with _progress() as progress:
-        task = progress.add_task("scanning", total=len(files))
-        for file in files:
-            progress.update(task, description=f"scanning {file.name[:40]!r}")
-            result = scanner.scan(file)
-            results.append(result)
-            if output is Format.json:
-                sys.stdout.write(json_line(result) + "\n")
-                sys.stdout.flush()
-            else:
-                text.print(render_text(result))
-            progress.advance(task)
-    with _usage(ReportError):
-        if json_file is not None:
-            write_json(results, json_file)
-        if html is not None:
+    failed = False
+    kept: list[ScanResult] = []
+
+    def noted() -> Iterator[ScanResult]:
+        nonlocal failed
+        for result in _scan_each(files, scanner, output):
+            failed |= result.verdict == "error"
+            if json_file is not None:
+                kept.append(result.model_copy(update={"evidence": {}}))
+            yield result
+
+    results, unwritten = noted(), None
+    if html is not None:
+        try:
             write_html(results, html, scanner.screen.card)
-            errors.print(f"report: {html}", highlight=False, markup=False)
-    raise typer.Exit(1 if any(result.verdict == "error" for result in results) else 0)
+            say(f"report: {html}")
+        except ReportError as error:
+            unwritten = error
+    for _ in results:  # all of them where no report is asked for, the rest after one that could not be written
+        pass
+    with usage(ReportError):
+        if json_file is not None:
+            write_json(kept, json_file)
+        if unwritten is not None:
+            raise unwritten
+    raise typer.Exit(1 if failed else 0)
 
 
 @evaluate.command("crops")
@@ -114,7 +123,7 @@ def evaluate_crops_command(
     from interceptor.detect.weights import WeightError
     from interceptor.evaluation.crops import evaluate_crops
 
-    with _usage(ValueError, WeightError), _progress() as progress:
+    with usage(ValueError, WeightError), progress_bars() as progress:
         screen = Screen()
         task = progress.add_task("scoring", total=None)
         found = evaluate_crops(
@@ -136,9 +145,10 @@ def evaluate_videos_command(
     output: OutputFormat = Format.text,
 ) -> None:
     """Measure the whole scan on labelled videos."""
+    from interceptor.detect.weights import WeightError
     from interceptor.evaluation.videos import evaluate_videos
 
-    with _usage(ValueError), _progress() as progress:
+    with usage(ValueError, WeightError), progress_bars() as progress:
         scanner = _scanner(frames, fpr)
         task = progress.add_task("scanning", total=None)
         found = evaluate_videos(
@@ -160,8 +170,9 @@ def prepare_faces_command(
     """Cut the faces of videos and pictures into a folder of crops."""
     from interceptor.datasets.faces import Origin, media_files, prepare_faces
     from interceptor.detect.detector import load_detector
+    from interceptor.detect.weights import WeightError
 
-    with _usage(ValueError, FileExistsError), _progress() as progress:
+    with usage(ValueError, OSError, WeightError), progress_bars() as progress:
         origins = [Origin.parse(text, 0) for text in authentic or []] + [Origin.parse(text, 1) for text in forged or []]
         if not origins:
             raise ValueError("nothing to cut: give --authentic or --forged")
@@ -196,14 +207,8 @@ def train_screen(
         from interceptor.training.export import load_base
         from interceptor.training.screen import Recipe, ScreenRun, override
     until = None if max_hours is None else time.monotonic() + 3600 * max_hours
-    with _usage(ValueError, CheckpointError), _progress() as progress:
-        tasks: dict[str, Any] = {}
-
-        def report(stage: str, done: int, total: int, note: str) -> None:
-            if stage not in tasks:
-                tasks[stage] = progress.add_task(stage, total=total)
-            progress.update(tasks[stage], completed=done, total=total, description=f"{stage} ({note})")
-
+    with usage(ValueError, CheckpointError), progress_bars() as progress:
+        report = training_report(progress)
         run = ScreenRun(load_base(init), data, out, override(Recipe(), settings or []), report)
         run.command = shlex.join(["interceptor", *sys.argv[1:]])
         card = run.run(until)
@@ -221,7 +226,7 @@ def export_screen_command(
         from interceptor.training.card import screen_card
         from interceptor.training.checkpoints import CheckpointError, read_tensors, write_json
         from interceptor.training.export import export_screen, load_base
-    with _usage(CheckpointError, FileNotFoundError):
+    with usage(CheckpointError, FileNotFoundError):
         files = export_screen(load_base(init), read_tensors(run / "best.safetensors"), out)
         write_json(out / "screen.json", screen_card(json.loads((run / "run.json").read_text()), files))
     _print({file.name: f"{file.stat().st_size / 1e6:.2f} MB" for file in files}, Format.text)
@@ -239,49 +244,67 @@ def calibrate(
     from interceptor.detect.screen import ScreenNetwork
     from interceptor.detect.weights import WeightError, load_card
     from interceptor.evaluation.calibrate import calibrate, score_clips
-    from interceptor.report.files import write_atomically
+    from interceptor.report.files import ReportError, write_atomically
 
-    with _usage(ValueError, WeightError), _progress() as progress:
+    with usage(ValueError, WeightError, ReportError), progress_bars() as progress:
         crops = [crop for path in data for crop in read_index(path, split)]
         card = load_card("screen", weights)
         network = ScreenNetwork(weights)
         task = progress.add_task("scoring", total=len(crops))
         clips = score_clips(crops, lambda images: network(images)[0], lambda count: progress.advance(task, count))
         found = calibrate(clips, rate)
-    found["figures"] = {"made by": shlex.join(["interceptor", *sys.argv[1:]]), **found["figures"]}
-    write_atomically(weights / "screen.json", json.dumps({**card, **found}, indent=2) + "\n")
+        found["figures"] = {"made by": shlex.join(["interceptor", *sys.argv[1:]]), **found["figures"]}
+        write_atomically(weights / "screen.json", json.dumps({**card, **found}, indent=2) + "\n")
     _print(found["figures"], Format.text)
 
 
 def _expand(paths: list[str]) -> Iterator[Path]:
-    """Files as they are (also missing ones: the scan says so), folders searched through, globs resolved."""
+    """Files as they are, folders searched through, globs resolved. What is not there stays: the scan says so."""
     from interceptor.datasets.faces import media_files
 
     for text in paths:
-        path = Path(text)
-        if path.is_dir():
-            yield from media_files([path])
-        elif not path.exists() and glob.has_magic(text):
-            matches = glob.glob(text, recursive=True)  # noqa: PTH207 (pathlib takes no absolute patterns)
-            yield from media_files([Path(match) for match in sorted(matches)])
-        else:
-            yield path
+        matches = [text]
+        if glob.has_magic(text) and not os.path.lexists(text):
+            matches = sorted(glob.glob(text, recursive=True)) or [text]  # noqa: PTH207 (pathlib: no absolute patterns)
+        for match in matches:
+            if os.path.isdir(match):  # noqa: PTH112 (pathlib raises where a folder above cannot be entered)
+                yield from media_files([Path(match)])
+            else:
+                yield Path(match)
 
 
-def _scanner(frames: int, fpr: float, *, evidence: bool = False) -> Any:
+def _check_overwrites(target: Path, files: list[Path]) -> None:
+    """Raises `ValueError` where writing `target` would destroy a file to scan."""
+    if os.path.realpath(target) in {os.path.realpath(file) for file in files}:
+        raise ValueError(f"{target}: is one of the files to scan; write the results somewhere else")
+
+
+def _scanner(frames: int, fpr: float, *, evidence: bool = False) -> Scanner:
     from interceptor.detect.scan import Scanner
 
     return Scanner(frames=frames, fpr=fpr, evidence=evidence)
 
 
-@contextmanager
-def _usage(*kinds: type[Exception]) -> Iterator[None]:
-    """Errors of these kinds are the caller's to correct: one line on standard error, exit status 2."""
-    try:
-        yield
-    except kinds as error:
-        errors.print(f"error: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
-        raise typer.Exit(2) from None
+def _scan_each(files: list[Path], scanner: Scanner, output: Format) -> Iterator[ScanResult]:
+    """Scan one file after another, print each result at once, and hand it on."""
+    from interceptor.report.files import json_line
+    from interceptor.report.text import render_text
+
+    text = stdout()
+    with progress_bars() as progress:
+        task = progress.add_task("scanning", total=len(files))
+        for file in files:
+            progress.update(task, description=f"scanning {file.name[:40]!r}")
+            result = scanner.scan(file)
+            progress.stop()  # the bar leaves the screen while something else is written there
+            if output is Format.json:
+                sys.stdout.write(json_line(result) + "\n")
+                sys.stdout.flush()
+            else:
+                text.print(render_text(result))
+            progress.start()
+            progress.advance(task)
+            yield result
 
 
 @contextmanager
@@ -289,28 +312,15 @@ def _training() -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        errors.print(
-            f"error: {error.name} is not installed; training needs: pip install 'interceptor[train]'", markup=False
-        )
+        say(f"error: {error.name} is not installed; training needs: pip install 'interceptor[train]'", style="red")
         raise typer.Exit(2) from None
-
-
-def _progress() -> Progress:
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    return Progress(*columns, console=errors, transient=True)
 
 
 def _print(found: dict[str, Any], output: Format) -> None:
     if output is Format.json:
         sys.stdout.write(json.dumps(found) + "\n")
         return
-    console = Console()
+    console = stdout()
     for key, value in found.items():
         console.print(
             f"{key}: {json.dumps(value, indent=2) if isinstance(value, dict | list) else value}", markup=False

@@ -20,7 +20,7 @@ from interceptor.media.faces import FaceDetector
 
 COLUMNS = ("path", "label", "source", "clip", "split", "time", "source_px")
 QUALITY = 98
-NOT_MEDIA = {".csv", ".json", ".md", ".txt"}
+NOT_MEDIA = {".csv", ".htm", ".html", ".json", ".jsonl", ".md", ".txt"}
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
 from interceptor.detect import weights
 from interceptor.detect.runtime import Network
 from interceptor.media.faces import FaceDetector
 
+SHAPES = 4
+"""Input shapes kept compiled: each holds about 50 MB, and a folder of pictures can have as many shapes as files."""
+
 
 def load_detector(folder: Path = weights.FOLDER) -> FaceDetector:
     """CenterFace, its file checked against its card. Raises `WeightError`."""
     weights.load_card("centerface", folder)
-    return FaceDetector(lambda shape: Network(folder / "centerface.onnx", shape=shape))
+
+    @lru_cache(SHAPES)
+    def network(shape: tuple[int, ...]) -> Network:
+        return Network(folder / "centerface.onnx", shape=shape)
+
+    return FaceDetector(lambda shape: lambda pixels: network(shape)(pixels))

@@ -10,10 +10,13 @@ from __future__ import annotations
 import os
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
 import openvino as ov
+
+from interceptor.detect.weights import WeightError
 
 DYNAMIC_QUANTIZATION_GROUP = 64
 """Activations of layers with 8-bit weights are quantised in groups of this many channels at run time."""
@@ -44,8 +47,8 @@ class Network:
     code. `quantized=True` lets layers whose weights are 8-bit integers also multiply in 8 bits (scales found per
     group at run time).
 
-    Raises `FileNotFoundError` if there is no such file and `RuntimeError` (naming the file) if it is not a valid
-    network.
+    Raises `FileNotFoundError` if there is no such file and `WeightError` (naming the file) if it is not a valid
+    network. The runtime refuses a file whose external weights are a link out of its folder, too.
     """
 
     def __init__(
@@ -72,11 +75,16 @@ class Network:
                 model.reshape({model.input(0): list(shape)})
             self._compiled = _core().compile_model(model, "CPU", config)
         except RuntimeError as error:
-            raise RuntimeError(f"{self.path}: the inference runtime cannot load this network: {error}") from error
+            raise WeightError(f"{self.path}: the inference runtime cannot load this network: {error}") from error
         self._request = self._compiled.create_infer_request()
+        self._lock = Lock()
         self.outputs = [output.get_any_name() for output in self._compiled.outputs]
 
     def __call__(self, *inputs: np.ndarray) -> list[np.ndarray]:
-        """Run once; returns one new array for each output of the file, in the file's order."""
-        self._request.infer(list(inputs), share_inputs=True)
-        return [np.array(self._request.get_output_tensor(i).data) for i in range(len(self.outputs))]
+        """Run once; returns one new array for each output of the file, in the file's order.
+
+        Threads may share a network: they take turns, each run using all `threads`.
+        """
+        with self._lock:
+            self._request.infer(list(inputs), share_inputs=True)
+            return [np.array(self._request.get_output_tensor(i).data) for i in range(len(self.outputs))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import time
 from collections import Counter
 from pathlib import Path
@@ -26,8 +27,11 @@ from interceptor.detect.result import (
 )
 from interceptor.detect.screen import Screen
 from interceptor.media import FrameReader, MediaError, MediaInfo, probe
+from interceptor.media.container import read_head
 from interceptor.media.faces import FaceDetector
 from interceptor.media.tracks import FaceCrop, FaceTrack, FaceTracker
+
+logger = logging.getLogger(__name__)
 
 CROPS_PER_FACE = 16
 FEWEST_CROPS = 3
@@ -76,8 +80,8 @@ class Scanner:
         if frames < 1:
             raise ValueError(f"frames must be at least 1, not {frames}")
         self.frames, self.evidence = frames, evidence
-        self.screen = Screen(folder, fpr=fpr)
         self._detector = load_detector(folder)
+        self.screen = Screen(folder, fpr=fpr)
         files = [*self.screen.card["files"], "centerface.onnx"]
         self._versions = Versions(
             interceptor=__version__, weights={name: weights.sha256(folder / name) for name in sorted(files)}
@@ -85,25 +89,39 @@ class Scanner:
         self.load_seconds = time.perf_counter() - start
 
     def scan(self, path: str | Path) -> ScanResult:
-        """The verdict on one file. What is wrong with the file is told in the result (`errors`), never raised."""
+        """The verdict on one file. What is wrong with the file is told in the result (`errors`), never raised.
+
+        Nor does a fault of this program end the scan of other files: it is told there as `internal_error`, and its
+        traceback is logged.
+        """
         path = Path(path)
+        start = time.perf_counter()
         digest: str | None = None
         try:
-            info = probe(path)
+            if path.is_dir():
+                next(path.iterdir(), None)  # raises where it cannot be listed; `read_head` refuses any folder
+            read_head(path)  # before the checksum, which must not wait for a pipe or a device
             digest = weights.sha256_of_file(path)
-            return self._scan(path, info, digest)
+            return self._scan(path, digest, start)
         except MediaError as error:
             return self._failed(path, digest, error.cause, str(error))
         except OSError as error:
             return self._failed(path, digest, "unreadable", f"{path}: cannot be read: {error.strerror or error}")
+        except Exception as error:
+            logger.exception("%a: internal error", str(path))
+            message = f"{path}: internal error, please report it: {type(error).__name__}: {error}"
+            return self._failed(path, digest, "internal_error", message)
 
-    def _scan(self, path: Path, info: MediaInfo, digest: str) -> ScanResult:
-        start = time.perf_counter()
+    def _scan(self, path: Path, digest: str, start: float) -> ScanResult:
+        opened = time.perf_counter()
+        info = probe(path)
         tracks, reader, tracker = find_faces(path, info, self._detector, self.frames)
         found = time.perf_counter()
         chosen = [spread(track.crops, CROPS_PER_FACE) for track in tracks]
         crops = [crop.image for picks in chosen for crop in picks]
         logits, heat = self.screen(np.stack(crops) if crops else np.empty((0,)))
+        if not np.isfinite(logits).all():
+            raise FloatingPointError("the screen gave a score that is not a number")
         done = time.perf_counter()
 
         fewest = min(FEWEST_CROPS, max((len(track.crops) for track in tracks), default=0))
@@ -140,7 +158,7 @@ class Scanner:
             media=Media(**dataclasses.asdict(info)),
             timings=Timings(
                 load=self.load_seconds,
-                decode=found - start - tracker.detect_seconds,
+                decode=found - opened - tracker.detect_seconds,
                 detect=tracker.detect_seconds,
                 classify=done - found,
                 total=time.perf_counter() - start,
@@ -188,8 +206,9 @@ class Scanner:
         """The worst face decides: verdict, probability, and why in a sentence."""
         if not faces:
             small = coverage.failures.get("face_too_small")
-            why = f"{small} were found but too small to judge" if small else "none was found"
-            return "no_face", None, f"No usable face on {coverage.frames_decoded} sampled frames: {why}."
+            why = f"{small} found, but too small to judge" if small else "none was found"
+            frames = f"{coverage.frames_decoded} sampled frame{'s' if coverage.frames_decoded > 1 else ''}"
+            return "no_face", None, f"No usable face on {frames}: {why}."
         deciding = [face for face in faces if face.frames >= fewest]
         worst = max(deciding, key=lambda face: face.probability or 0.0)
         who = "The face" if len(deciding) == 1 else f"The most suspicious of {len(deciding)} faces (face {worst.id})"
@@ -210,7 +229,7 @@ class Scanner:
             threshold=None,
             authentic_threshold=None,
             fpr=self.screen.fpr,
-            reason="The file could not be scanned.",
+            reason=message,
             coverage=None,
             faces=[],
             media=None,

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from interceptor.detect.runtime import Network
-from interceptor.detect.weights import FOLDER, load_card
+from interceptor.detect.weights import FOLDER, WeightError, load_card
 from interceptor.metrics.calibration import Platt, RiskCurve
 
 BATCH = 32
@@ -38,10 +38,13 @@ class Screen(ScreenNetwork):
     def __init__(self, folder: Path = FOLDER, *, fpr: float = 0.05) -> None:
         self.card = load_card("screen", folder)
         self.fpr = fpr
-        self._platt = Platt(**self.card["calibration"])
-        self._forged = RiskCurve(**self.card["thresholds"]["forged"])
-        self._authentic = RiskCurve(**self.card["thresholds"]["authentic"])
-        self._forged.interpolate(fpr)  # a rate off the curve is refused before any file is read
+        try:
+            self._platt = Platt(**self.card["calibration"])
+            self._forged = RiskCurve(**self.card["thresholds"]["forged"])
+            self._authentic = RiskCurve(**self.card["thresholds"]["authentic"])
+        except (KeyError, TypeError) as error:
+            raise WeightError(f"{folder / 'screen.json'}: the card holds no usable calibration ({error!r})") from error
+        self.thresholds()  # a rate off the curves is refused before any file is read
         super().__init__(folder)
 
     def probability(self, logits: np.ndarray | float) -> np.ndarray:

@@ -13,7 +13,7 @@ FOLDER = Path(__file__).parents[1] / "weights"
 
 
 class WeightError(RuntimeError):
-    """A weight file that is missing or not the one its card describes; the message names file and checksum."""
+    """A weight file that is missing, not the one its card describes (the message names the checksums), or of no use."""
 
 
 def sha256_of_file(path: Path) -> str:
@@ -31,12 +31,18 @@ def load_card(name: str, folder: Path = FOLDER) -> dict[str, Any]:
     path = folder / f"{name}.json"
     if not path.is_file():
         raise WeightError(f"{path}: the card of {name!r} is missing; install the package again")
-    card: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    for file, expected in card["files"].items():
+    try:
+        card: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        files = dict(card["files"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise WeightError(f"{path}: the card is damaged ({error!r}); install the package again") from error
+    for file, expected in files.items():
         weights = folder / file
-        if not weights.is_file():
-            raise WeightError(f"{weights}: missing (expected SHA-256 {expected}); install the package again")
-        found = sha256(weights)
+        try:
+            found = sha256(weights)
+        except OSError as error:
+            what = "missing" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
+            raise WeightError(f"{weights}: {what} (expected SHA-256 {expected}); install the package again") from error
         if found != expected:
             raise WeightError(f"{weights}: SHA-256 is {found}, its card says {expected}; install the package again")
     return card
