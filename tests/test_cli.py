@@ -17,7 +17,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from interceptor import cli
-from interceptor.console import progress_bars, training_report
+from interceptor.console import command_line, progress_bars, training_report
 from interceptor.detect.result import ScanResult
 from interceptor.detect.scan import Scanner
 from interceptor.detect.weights import WeightError
@@ -351,3 +351,8 @@ def test_version() -> None:
     done = CliRunner().invoke(cli.app, ["--version"])
     assert done.exit_code == 0
     assert done.stdout.strip() == cli.__version__
+
+
+def test_a_card_records_a_command_without_its_makers_folders() -> None:
+    recorded = command_line(["train", "screen", "--data", "../mine/swaps", "--init", "/home/me/clip.safetensors"])
+    assert recorded == "interceptor train screen --data swaps --init clip.safetensors"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import glob
 import json
 import os
-import shlex
 import sys
 import time
 from collections.abc import Iterator
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from interceptor import __version__
-from interceptor.console import progress_bars, say, stdout, training_report, usage
+from interceptor.console import command_line, progress_bars, say, stdout, training_report, usage
 
 if TYPE_CHECKING:
     from interceptor.detect.result import ScanResult
@@ -210,7 +209,7 @@ def train_screen(
     with usage(ValueError, CheckpointError), progress_bars() as progress:
         report = training_report(progress)
         run = ScreenRun(load_base(init), data, out, override(Recipe(), settings or []), report)
-        run.command = shlex.join(["interceptor", *sys.argv[1:]])
+        run.command = command_line(sys.argv[1:])
         card = run.run(until)
     _print({"out": str(out), "best": card.get("best")}, Format.text)
 
@@ -253,7 +252,7 @@ def calibrate(
         task = progress.add_task("scoring", total=len(crops))
         clips = score_clips(crops, lambda images: network(images)[0], lambda count: progress.advance(task, count))
         found = calibrate(clips, rate)
-        found["figures"] = {"made by": shlex.join(["interceptor", *sys.argv[1:]]), **found["figures"]}
+        found["figures"] = {"made by": command_line(sys.argv[1:]), **found["figures"]}
         write_atomically(weights / "screen.json", json.dumps({**card, **found}, indent=2) + "\n")
     _print(found["figures"], Format.text)
 

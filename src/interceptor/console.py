@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import PurePath
 from typing import Any
 
 import typer
@@ -42,6 +44,11 @@ def training_report(progress: Progress) -> Callable[[str, int, int, str], None]:
             progress.update(tasks[stage], completed=done, total=total, description=f"{stage} ({note})")
 
     return report
+
+
+def command_line(arguments: Sequence[str]) -> str:
+    """The command as a card records it, paths by their last names: where its maker keeps files is nobody's affair."""
+    return shlex.join(["interceptor", *(PurePath(text).name if "/" in text else text for text in arguments)])
 
 
 def progress_bars() -> Progress:

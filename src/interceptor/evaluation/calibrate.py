@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from interceptor.datasets.crops import Crop, read_crop
-from interceptor.metrics.calibration import balanced_weights, fit_platt, risk_curve, thresholds_across_sources
+from interceptor.metrics.calibration import fit_platt, risk_curve, thresholds_across_sources
 from interceptor.metrics.classification import expected_calibration_error, roc_auc
 
 Score = Callable[[np.ndarray], np.ndarray]
@@ -54,13 +54,15 @@ def score_clips(crops: Sequence[Crop], score: Score, advance: Callable[[int], No
 def calibrate(clips: Sequence[Clip], rate: float = 0.05, fewest: int = 5) -> dict[str, Any]:
     """What the card stores: `calibration`, `thresholds`, and the `figures` they were made with.
 
-    A data set is a source of its own unless it names several of at least `fewest` authentic clips each; smaller ones
-    of it are taken together.
+    The probability is fitted on the data sets that hold both classes, each weighing as the square root of its clips
+    and each class in it the same: sets of authentic files alone would teach it whose camera it was, and a prior. The
+    thresholds rest on every source. A data set is a source of its own unless it names several of at least `fewest`
+    authentic clips each; smaller ones of it are taken together.
     """
     labels = np.array([clip.label for clip in clips])
     logits = np.array([clip.logit for clip in clips])
     sources = _sources(clips, fewest)
-    platt = fit_platt(logits, labels, balanced_weights(labels, sources))
+    platt = fit_platt(logits, labels, _calibration_weights(clips))
     by_source: dict[int, dict[str, list[float]]] = {0: defaultdict(list), 1: defaultdict(list)}
     for clip, source in zip(clips, sources, strict=True):
         by_source[clip.label][source].append(clip.logit)
@@ -76,6 +78,20 @@ def calibrate(clips: Sequence[Clip], rate: float = 0.05, fewest: int = 5) -> dic
             "clips by origin": _by_origin(clips, platt.apply(logits)),
         },
     }
+
+
+def _calibration_weights(clips: Sequence[Clip]) -> np.ndarray:
+    """Weights float64[n] of the clips in the fit of the probability; 0 for data sets of one class."""
+    members: dict[str, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for i, clip in enumerate(clips):
+        members[clip.dataset][clip.label].append(i)
+    weights = np.zeros(len(clips))
+    for by_label in members.values():
+        if len(by_label) == 2:
+            size = sum(map(len, by_label.values()))
+            for chosen in by_label.values():
+                weights[chosen] = size**0.5 / len(chosen)
+    return weights
 
 
 def _sources(clips: Sequence[Clip], fewest: int) -> list[str]:
