@@ -35,11 +35,19 @@ def screen_card(run: dict[str, Any], files: tuple[Path, ...]) -> dict[str, Any]:
         "input": "uint8[n, 224, 224, 3] RGB face crops in the crop convention of docs/faces.md",
         "command": run["command"],
         "recipe": run["recipe"],
-        "trained_on": [
-            f"{name}: {entry['train']} crops, {entry['val']} for validation" for name, entry in run["data"].items()
-        ],
+        "trained_on": _trained_on(run),
         "data": run["data"],
         "step": run["best"]["step"],
         "licence": LICENCE,
         "limits": LIMITS,
     }
+
+
+def _trained_on(run: dict[str, Any]) -> list[str]:
+    """A line for each data set; a run whose best step is 0 has seen the crops of the warm start only."""
+    warm, step = run["recipe"]["warm_crops"], run["best"]["step"]
+    return [
+        f"{name}: {entry['train'] if step else min(warm, entry['train'])} of {entry['train']} crops, "
+        f"{entry['val']} for validation"
+        for name, entry in run["data"].items()
+    ]
