@@ -16,7 +16,6 @@ from interceptor.metrics.calibration import (
     RATES,
     Platt,
     RiskCurve,
-    balanced_weights,
     fit_platt,
     risk_curve,
     threshold_at_fpr,
@@ -90,17 +89,6 @@ def test_platt_refuses_what_it_cannot_fit():
         fit_platt([1.0, np.inf], [0, 1])
     with pytest.raises(ValueError, match="weights"):
         fit_platt([1.0, 2.0], [0, 1], [1, -1])
-
-
-def test_balanced_weights_let_sources_and_classes_count_equally():
-    labels = np.array([0] * 10 + [1] * 2 + [0] * 2)
-    sources = ["big"] * 12 + ["small"] * 2
-    weights = balanced_weights(labels, sources)
-    assert weights.mean() == pytest.approx(1)
-    assert weights[:10].sum() == pytest.approx(weights[12:].sum())
-    assert weights[labels == 1].sum() == pytest.approx(weights[labels == 0].sum())
-    with pytest.raises(ValueError, match="no forged"):
-        balanced_weights([0, 0], ["a", "b"])
 
 
 finite = st.floats(-50, 50).map(lambda x: round(x, 1))  # rounded: ties are wanted

@@ -8,7 +8,7 @@ another, so they are set on many.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -143,24 +143,6 @@ def fit_platt(logits: ArrayLike, labels: ArrayLike, weights: ArrayLike | None = 
             step /= 2
         theta = theta + step * direction
     raise RuntimeError(f"Platt scaling did not converge in {ITERATIONS} steps; are the logits sane?")
-
-
-def balanced_weights(labels: ArrayLike, sources: Sequence[Hashable]) -> Floats:
-    """Weights float64[n], mean 1, for `fit_platt`: each class counts half, and within a class each source the same.
-
-    A source of ten clips then says as much as one of ten thousand, and the calibration assumes a prior of one half.
-    Raises `ValueError` if a class is missing.
-    """
-    truth, _ = checked(labels, np.zeros(len(sources)))
-    weights = np.zeros(truth.size)
-    for label in (True, False):
-        names = {name for name, t in zip(sources, truth, strict=True) if t == label}
-        if not names:
-            raise ValueError(f"no {'forged' if label else 'authentic'} items to weigh")
-        for name in names:
-            members = np.array([s == name for s in sources]) & (truth == label)
-            weights[members] = truth.size / 2 / len(names) / members.sum()
-    return weights
 
 
 def threshold_at_fpr(authentic_logits: ArrayLike, fpr: float) -> Threshold:
