@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 from interceptor import cli
 from interceptor.console import command_line, progress_bars, training_report
+from interceptor.detect import scan as scanning
 from interceptor.detect.result import ScanResult
 from interceptor.detect.scan import Scanner
 from interceptor.detect.weights import WeightError
@@ -32,18 +33,18 @@ def shared(scanner: Scanner, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, 
     """The command uses the session's scanner; the list holds the settings that it asked for."""
     asked: list[dict[str, Any]] = []
 
-    def give(frames: int, fpr: float, *, evidence: bool = False) -> Scanner:
+    def give(*, frames: int, fpr: float, evidence: bool) -> Scanner:
         asked.append({"frames": frames, "fpr": fpr, "evidence": evidence})
         return scanner
 
-    monkeypatch.setattr(cli, "_scanner", give)
+    monkeypatch.setattr(scanning, "Scanner", give)
     return asked
 
 
 @pytest.fixture
 def unused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing may be loaded, let alone scanned."""
-    monkeypatch.setattr(cli, "_scanner", lambda *args, **settings: pytest.fail("the scan has begun"))
+    monkeypatch.setattr(scanning, "Scanner", lambda **settings: pytest.fail("the scan has begun"))
 
 
 def run(*arguments: object) -> Result:
@@ -305,7 +306,7 @@ def test_damaged_weights_are_one_line_and_exit_status_2(
         shutil.copy(weights_folder / name, folder)
     with pytest.raises(WeightError) as caught:
         Scanner(folder=folder)
-    monkeypatch.setattr(cli, "_scanner", lambda frames, fpr, *, evidence=False: Scanner(folder=folder))
+    monkeypatch.setattr(scanning, "Scanner", lambda **settings: Scanner(folder=folder))
     done = run(media["nobody"], "--json", tmp_path / "out.json")
     assert (done.exit_code, done.stdout) == (2, "")
     assert done.stderr == f"error: {caught.value}\n"

@@ -1,0 +1,91 @@
+"""`interceptor prepare ...`, `train ...`, `export ...`: how data and models are made."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from interceptor.cli.options import Format, print_found, training_extra
+from interceptor.console import command_line, progress_bars, training_report, usage
+
+prepare = typer.Typer(no_args_is_help=True, help="Make training data out of media.")
+train = typer.Typer(no_args_is_help=True, help="Train models (needs the extra: pip install 'interceptor\\[train]').")
+export = typer.Typer(no_args_is_help=True, help="Turn training runs into the files that ship.")
+
+
+@prepare.command("faces")
+def prepare_faces_command(
+    out: Annotated[Path, typer.Option(help="New folder for crops and index.csv.")],
+    authentic: Annotated[list[str] | None, typer.Option(help="[SOURCE=]PATH of authentic media; repeat.")] = None,
+    forged: Annotated[list[str] | None, typer.Option(help="[SOURCE=]PATH of forged media; repeat.")] = None,
+    frames: Annotated[int, typer.Option(min=1, help="Frames sampled over each file's length.")] = 8,
+    validation: Annotated[float, typer.Option(min=0, max=1, help="Share of files put into the split `val`.")] = 0.4,
+) -> None:
+    """Cut the faces of videos and pictures into a folder of crops."""
+    from interceptor.datasets.faces import Origin, media_files, prepare_faces
+    from interceptor.detect.detector import load_detector
+    from interceptor.detect.weights import WeightError
+
+    with usage(ValueError, OSError, WeightError), progress_bars() as progress:
+        origins = [Origin.parse(text, 0) for text in authentic or []] + [Origin.parse(text, 1) for text in forged or []]
+        if not origins:
+            raise ValueError("nothing to cut: give --authentic or --forged")
+        total = sum(1 for _ in media_files([origin.path for origin in origins]))
+        task = progress.add_task("cutting faces", total=total)
+        counts = prepare_faces(
+            origins,
+            out,
+            load_detector(),
+            frames=frames,
+            validation_share=validation,
+            advance=lambda path: progress.advance(task),
+        )
+    print_found({"out": str(out), **counts}, Format.text)
+
+
+@train.command("screen")
+def train_screen(
+    data: Annotated[list[Path], typer.Option(help="Folder with an index.csv of crops; repeat for several.")],
+    init: Annotated[
+        Path, typer.Option(help="CLIP ViT-B/16 weights under timm's names, or a base file made from them.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder of the run; an unfinished run in it goes on.")] = Path(
+        "runs/screen"
+    ),
+    settings: Annotated[list[str] | None, typer.Option("--set", help="key=value of the recipe.")] = None,
+    max_hours: Annotated[float | None, typer.Option(help="Stop cleanly after so many hours, ready to go on.")] = None,
+) -> None:
+    """Train the screen: warm start on frozen features, then norms, biases and read-out tuned together."""
+    with training_extra():
+        from interceptor.training.checkpoints import CheckpointError
+        from interceptor.training.export import load_base
+        from interceptor.training.screen import Recipe, ScreenRun, override
+    until = None if max_hours is None else time.monotonic() + 3600 * max_hours
+    with usage(ValueError, CheckpointError), progress_bars() as progress:
+        report = training_report(progress)
+        run = ScreenRun(load_base(init), data, out, override(Recipe(), settings or []), report)
+        run.command = command_line(sys.argv[1:])
+        card = run.run(until)
+    print_found({"out": str(out), "best": card.get("best")}, Format.text)
+
+
+@export.command("screen")
+def export_screen_command(
+    run: Annotated[Path, typer.Argument(help="Folder of a training run.")],
+    init: Annotated[Path, typer.Option(help="The weights the run started from, or the base file.")],
+    out: Annotated[Path, typer.Option(help="Folder for base, screen and card; a base already there is kept.")],
+) -> None:
+    """Write a run's best screen as ONNX beside its base, with its card (calibrate it next)."""
+    with training_extra():
+        from interceptor.training.card import screen_card
+        from interceptor.training.checkpoints import CheckpointError, read_tensors, write_json
+        from interceptor.training.export import export_screen, load_base
+    with usage(CheckpointError, FileNotFoundError):
+        files = export_screen(load_base(init), read_tensors(run / "best.safetensors"), out)
+        write_json(out / "screen.json", screen_card(json.loads((run / "run.json").read_text()), files))
+    print_found({file.name: f"{file.stat().st_size / 1e6:.2f} MB" for file in files}, Format.text)

@@ -1,0 +1,46 @@
+"""What several commands share: options, and how results are printed."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from interceptor.console import say, stdout
+
+
+class Format(StrEnum):
+    text = "text"
+    json = "json"
+
+
+FrameCount = Annotated[int, typer.Option(min=1, help="Frames sampled over the whole length.")]
+Rate = Annotated[float, typer.Option(help="False-alarm rate that the verdicts are meant to keep, 0.001 to 0.3.")]
+OutputFormat = Annotated[Format, typer.Option("--format", help="What goes to standard output.")]
+
+
+@contextmanager
+def training_extra() -> Iterator[None]:
+    """Within it, a missing package of the training extra ends the command with a word on how to install it."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        say(f"error: {error.name} is not installed; training needs: pip install 'interceptor[train]'", style="red")
+        raise typer.Exit(2) from None
+
+
+def print_found(found: dict[str, Any], output: Format) -> None:
+    """One JSON line, or a line for each key."""
+    if output is Format.json:
+        sys.stdout.write(json.dumps(found) + "\n")
+        return
+    console = stdout()
+    for key, value in found.items():
+        console.print(
+            f"{key}: {json.dumps(value, indent=2) if isinstance(value, dict | list) else value}", markup=False
+        )

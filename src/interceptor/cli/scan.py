@@ -1,0 +1,115 @@
+"""`interceptor scan`."""
+
+from __future__ import annotations
+
+import glob
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from interceptor.cli.options import Format, FrameCount, OutputFormat, Rate
+from interceptor.console import progress_bars, say, stdout, usage
+
+if TYPE_CHECKING:
+    from interceptor.detect.result import ScanResult
+    from interceptor.detect.scan import Scanner
+
+
+def scan(
+    paths: Annotated[list[str], typer.Argument(help="Files, folders or globs.")],
+    output: OutputFormat = Format.text,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Also write the results to this JSON file.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Also write a report: a .html file, or a folder of pages.")] = None,
+    frames: FrameCount = 32,
+    fpr: Rate = 0.05,
+) -> None:
+    """Scan videos and pictures: is a face in them forged?"""
+    from interceptor.detect.scan import Scanner
+    from interceptor.detect.weights import WeightError
+    from interceptor.report.files import ReportError, check_file, check_target, write_json
+    from interceptor.report.html import write_html
+
+    files = list(_expand(paths))
+    with usage(ValueError, ReportError, WeightError):
+        if not files:
+            raise ValueError(f"nothing to scan in {', '.join(paths)}")
+        if html is not None:
+            _check_overwrites(html, files)
+            check_target(html, several=len(files) > 1)
+        if json_file is not None:
+            _check_overwrites(json_file, files)
+            check_file(json_file)
+        scanner = Scanner(frames=frames, fpr=fpr, evidence=html is not None)
+    failed = False
+    kept: list[ScanResult] = []
+
+    def noted() -> Iterator[ScanResult]:
+        nonlocal failed
+        for result in _scan_each(files, scanner, output):
+            failed |= result.verdict == "error"
+            if json_file is not None:
+                kept.append(result.model_copy(update={"evidence": {}}))
+            yield result
+
+    results, unwritten = noted(), None
+    if html is not None:
+        try:
+            write_html(results, html, scanner.screen.card)
+            say(f"report: {html}")
+        except ReportError as error:
+            unwritten = error
+    for _ in results:  # all of them where no report is asked for, the rest after one that could not be written
+        pass
+    with usage(ReportError):
+        if json_file is not None:
+            write_json(kept, json_file)
+        if unwritten is not None:
+            raise unwritten
+    raise typer.Exit(1 if failed else 0)
+
+
+def _expand(paths: list[str]) -> Iterator[Path]:
+    """Files as they are, folders searched through, globs resolved. What is not there stays: the scan says so."""
+    from interceptor.datasets.faces import media_files
+
+    for text in paths:
+        matches = [text]
+        if glob.has_magic(text) and not os.path.lexists(text):
+            matches = sorted(glob.glob(text, recursive=True)) or [text]  # noqa: PTH207 (pathlib: no absolute patterns)
+        for match in matches:
+            if os.path.isdir(match):  # noqa: PTH112 (pathlib raises where a folder above cannot be entered)
+                yield from media_files([Path(match)])
+            else:
+                yield Path(match)
+
+
+def _check_overwrites(target: Path, files: list[Path]) -> None:
+    """Raises `ValueError` where writing `target` would destroy a file to scan."""
+    if os.path.realpath(target) in {os.path.realpath(file) for file in files}:
+        raise ValueError(f"{target}: is one of the files to scan; write the results somewhere else")
+
+
+def _scan_each(files: list[Path], scanner: Scanner, output: Format) -> Iterator[ScanResult]:
+    """Scan one file after another, print each result at once, and hand it on."""
+    from interceptor.report.files import json_line
+    from interceptor.report.text import render_text
+
+    text = stdout()
+    with progress_bars() as progress:
+        task = progress.add_task("scanning", total=len(files))
+        for file in files:
+            progress.update(task, description=f"scanning {file.name[:40]!r}")
+            result = scanner.scan(file)
+            progress.stop()  # the bar leaves the screen while something else is written there
+            if output is Format.json:
+                sys.stdout.write(json_line(result) + "\n")
+                sys.stdout.flush()
+            else:
+                text.print(render_text(result))
+            progress.start()
+            progress.advance(task)
+            yield result
