@@ -15,13 +15,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from interceptor.detect.runtime import Network
 from interceptor.media.crops import TEMPLATE, crop_side, cut
 from interceptor.media.faces import Face, FaceDetector
 from interceptor.media.frames import Frame, FrameReader
 from interceptor.media.probe import probe
 from interceptor.media.stills import read_still
 from interceptor.media.tracks import FaceTracker, likeness
+from interceptor.runtime.network import Network
 
 WEIGHTS = Path(__file__).parents[1] / "src/interceptor/weights/centerface.onnx"
 BORDER = 80

@@ -50,7 +50,7 @@ def load(folder: Path, settings: dict) -> tuple:
     """(callable from crops to logits, start-up seconds)."""
     start = time.perf_counter()
     if settings["engine"] == "openvino":
-        from interceptor.detect.runtime import Network
+        from interceptor.runtime.network import Network
 
         network = Network(folder / "screen.onnx", precision_hint=settings["precision"], quantized=settings["quantized"])
         return (lambda images: network(images)[0]), time.perf_counter() - start

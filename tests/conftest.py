@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from face_maker import face_clip, face_picture
-from interceptor.detect import weights
 from interceptor.detect.scan import Scanner
+from interceptor.runtime import weights
 from portraits import background
 
 RATES = [0.001, 0.01, 0.05, 0.3]

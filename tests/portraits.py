@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import interceptor
-from interceptor.detect.runtime import Network
 from interceptor.media.faces import FaceDetector
+from interceptor.runtime.network import Network
 
 HEAD = (224.0, 112.0)
 """Centre of the astronaut's face in the portrait, pixels."""

@@ -21,9 +21,9 @@ from interceptor.console import command_line, progress_bars, training_report
 from interceptor.detect import scan as scanning
 from interceptor.detect.result import ScanResult
 from interceptor.detect.scan import Scanner
-from interceptor.detect.weights import WeightError
 from interceptor.report import html as html_report
 from interceptor.report.files import ReportError
+from interceptor.runtime.weights import WeightError
 
 KEYS = {"path", "verdict", "probability", "threshold", "coverage", "faces", "media", "timings", "errors"}
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from interceptor.detect.runtime import Network
 from interceptor.models.foundation import Foundation
 from interceptor.models.screen import FEATURES, Readout, Screen
+from interceptor.runtime.network import Network
 from interceptor.training.checkpoints import CheckpointError, read_tensors, sha256, write_tensors
 from interceptor.training.export import BASE_NAME, export_screen, load_base, read_tuned, write_screen
 from tiny_data import random_base

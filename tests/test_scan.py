@@ -22,11 +22,11 @@ from PIL import Image
 
 import interceptor
 from face_maker import face_clip
-from interceptor.detect import weights
 from interceptor.detect.result import ScanResult
 from interceptor.detect.scan import Scanner
 from interceptor.detect.screen import Screen, ScreenNetwork
-from interceptor.detect.weights import WeightError
+from interceptor.runtime import weights
+from interceptor.runtime.weights import WeightError
 from media_maker import damage, encode, encode_sound, numbered_frames
 
 SetScores = Callable[..., None]

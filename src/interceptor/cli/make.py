@@ -29,7 +29,7 @@ def prepare_faces_command(
     """Cut the faces of videos and pictures into a folder of crops."""
     from interceptor.datasets.faces import Origin, media_files, prepare_faces
     from interceptor.detect.detector import load_detector
-    from interceptor.detect.weights import WeightError
+    from interceptor.runtime.weights import WeightError
 
     with usage(ValueError, OSError, WeightError), progress_bars() as progress:
         origins = [Origin.parse(text, 0) for text in authentic or []] + [Origin.parse(text, 1) for text in forged or []]

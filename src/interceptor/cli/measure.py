@@ -24,8 +24,8 @@ def evaluate_crops_command(
 ) -> None:
     """Measure the screen on face crops."""
     from interceptor.detect.screen import Screen
-    from interceptor.detect.weights import WeightError
     from interceptor.evaluation.crops import evaluate_crops
+    from interceptor.runtime.weights import WeightError
 
     with usage(ValueError, WeightError), progress_bars() as progress:
         screen = Screen()
@@ -50,8 +50,8 @@ def evaluate_videos_command(
 ) -> None:
     """Measure the whole scan on labelled videos."""
     from interceptor.detect.scan import Scanner
-    from interceptor.detect.weights import WeightError
     from interceptor.evaluation.videos import evaluate_videos
+    from interceptor.runtime.weights import WeightError
 
     with usage(ValueError, WeightError), progress_bars() as progress:
         scanner = Scanner(frames=frames, fpr=fpr)
@@ -73,9 +73,9 @@ def calibrate(
     """Fit probability and thresholds of a screen on crops of many sources, and write them into its card."""
     from interceptor.datasets.crops import read_index
     from interceptor.detect.screen import ScreenNetwork
-    from interceptor.detect.weights import WeightError, load_card
     from interceptor.evaluation.calibrate import calibrate, score_clips
     from interceptor.report.files import ReportError, write_atomically
+    from interceptor.runtime.weights import WeightError, load_card
 
     with usage(ValueError, WeightError, ReportError), progress_bars() as progress:
         crops = [crop for path in data for crop in read_index(path, split)]

@@ -29,9 +29,9 @@ def scan(
 ) -> None:
     """Scan videos and pictures: is a face in them forged?"""
     from interceptor.detect.scan import Scanner
-    from interceptor.detect.weights import WeightError
     from interceptor.report.files import ReportError, check_file, check_target, write_json
     from interceptor.report.html import write_html
+    from interceptor.runtime.weights import WeightError
 
     files = list(_expand(paths))
     with usage(ValueError, ReportError, WeightError):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
-from interceptor.detect import weights
-from interceptor.detect.runtime import Network
 from interceptor.media.faces import FaceDetector
+from interceptor.runtime import weights
+from interceptor.runtime.network import Network
 
 SHAPES = 4
 """Input shapes kept compiled: each holds about 50 MB, and a folder of pictures can have as many shapes as files."""

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 
 from interceptor import __version__
-from interceptor.detect import weights
 from interceptor.detect.detector import load_detector
 from interceptor.detect.result import (
     Coverage,
@@ -30,6 +29,7 @@ from interceptor.media import FrameReader, MediaError, MediaInfo, probe
 from interceptor.media.container import read_head
 from interceptor.media.faces import FaceDetector
 from interceptor.media.tracks import FaceCrop, FaceTrack, FaceTracker
+from interceptor.runtime import weights
 
 logger = logging.getLogger(__name__)
 

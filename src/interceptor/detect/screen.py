@@ -7,9 +7,9 @@ from typing import Literal
 
 import numpy as np
 
-from interceptor.detect.runtime import Network
-from interceptor.detect.weights import FOLDER, WeightError, load_card
 from interceptor.metrics.calibration import Platt, RiskCurve
+from interceptor.runtime.network import Network
+from interceptor.runtime.weights import FOLDER, WeightError, load_card
 
 BATCH = 32
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import openvino as ov
 
-from interceptor.detect.weights import WeightError
+from interceptor.runtime.weights import WeightError
 
 DYNAMIC_QUANTIZATION_GROUP = 64
 """Activations of layers with 8-bit weights are quantised in groups of this many channels at run time."""
