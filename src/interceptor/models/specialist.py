@@ -1,0 +1,126 @@
+"""A specialist: a backbone that sees the face as everyone does, a module that sees it through its lens, one verdict."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from interceptor.models.backbones import Backbone
+from interceptor.models.branches import GRID, ModuleSpec, SpecialistModule
+
+HEADS = 8
+HIDDEN = (1024, 512, 256)
+CLASSES = 2
+TOKEN_WIDTH = 256
+DROPOUT = (0.3, 0.2, 0.1)
+ATTENTION_DROPOUT = 0.1
+
+Fusion = Literal["vector", "tokens"]
+
+
+def padded_width(backbone_width: int, spec: ModuleSpec) -> int:
+    """Width of the vector fusion: backbone and module features, up to the next multiple of the attention's heads."""
+    return -(-(backbone_width + spec.features) // HEADS) * HEADS
+
+
+class VectorFusion(nn.Module):
+    """Backbone vector and flattened module features, projected, through self-attention over that single token.
+
+    Over one token softmax is 1: the attention is its value and output projections, which export folds away.
+    """
+
+    def __init__(self, backbone_width: int, spec: ModuleSpec) -> None:
+        super().__init__()
+        self.width = padded_width(backbone_width, spec)
+        self.projection = nn.Linear(backbone_width + spec.features, self.width)
+        self.attention = nn.MultiheadAttention(self.width, HEADS, dropout=ATTENTION_DROPOUT, batch_first=True)
+
+    def forward(self, tokens: Tensor, pooled: Tensor, features: Tensor) -> Tensor:
+        token = self.projection(torch.cat([pooled, features.flatten(1)], 1))[:, None]
+        return self.attention(token, token, token, need_weights=False)[0][:, 0]
+
+
+class TokenFusion(nn.Module):
+    """At each of the 49 places the backbone's token and the module's features, then self-attention between places.
+
+    Backbone tokens are standardised by `mean` and `std` (set from training data: a few channels of a transformer's
+    tokens are a hundred times larger than the rest).
+    """
+
+    mean: Tensor
+    std: Tensor
+    width = TOKEN_WIDTH
+
+    def __init__(self, backbone_width: int, spec: ModuleSpec) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(backbone_width))
+        self.register_buffer("std", torch.ones(backbone_width))
+        self.tokens = nn.Linear(backbone_width, TOKEN_WIDTH)
+        self.features = nn.Linear(spec.channels, TOKEN_WIDTH, bias=False)
+        self.position = nn.Parameter(torch.randn(GRID * GRID, TOKEN_WIDTH) * 0.02)
+        self.norm = nn.LayerNorm(TOKEN_WIDTH)
+        self.attention = nn.MultiheadAttention(TOKEN_WIDTH, HEADS, dropout=ATTENTION_DROPOUT, batch_first=True)
+
+    def forward(self, tokens: Tensor, pooled: Tensor, features: Tensor) -> Tensor:
+        x = self.tokens((tokens - self.mean) / self.std) + self.features(features.flatten(2).transpose(1, 2))
+        y = self.norm(x + self.position)
+        return (x + self.attention(y, y, y, need_weights=False)[0]).mean(1)
+
+
+FUSIONS: dict[str, type[VectorFusion] | type[TokenFusion]] = {"vector": VectorFusion, "tokens": TokenFusion}
+
+
+def classifier(width: int, dropout: tuple[float, float, float] = DROPOUT) -> nn.Sequential:
+    """`width-1024-512-256-2` with batch norm, ReLU and dropout."""
+    layers: list[nn.Module] = []
+    for inputs, outputs, rate in zip((width, *HIDDEN), HIDDEN, dropout, strict=False):
+        layers += [nn.Linear(inputs, outputs), nn.BatchNorm1d(outputs), nn.ReLU(), nn.Dropout(rate)]
+    return nn.Sequential(*layers, nn.Linear(HIDDEN[-1], CLASSES))
+
+
+class SpecialistHead(nn.Module):
+    """Everything of a specialist but its backbone: what is trained on cached tokens."""
+
+    def __init__(
+        self,
+        spec: ModuleSpec,
+        backbone_width: int,
+        fusion: Fusion = "tokens",
+        dropout: tuple[float, float, float] = DROPOUT,
+    ) -> None:
+        super().__init__()
+        if fusion not in FUSIONS:
+            raise ValueError(f"{fusion!r} is no fusion; choose from {', '.join(FUSIONS)}")
+        self.spec = spec
+        self.module = SpecialistModule(spec)
+        self.fusion = FUSIONS[fusion](backbone_width, spec)
+        self.classifier = classifier(self.fusion.width, dropout)
+
+    def forward(self, tokens: Tensor, pooled: Tensor, lens: Tensor) -> Tensor:
+        """Tokens `[n, 49, w]`, their pooled vector `[n, w]` and the lens `float32[n, 3, h, w]` to logits `[n, 2]`
+        (authentic, forged).
+        """
+        return self.classifier(self.fusion(tokens, pooled, self.module(lens)))
+
+
+class SpecialistModel(nn.Module):
+    """Backbone and head: crops `uint8[n, 3, 224, 224]` RGB and lens `float32[n, 3, h, w]` to logits `[n, 2]`
+    (authentic, forged).
+    """
+
+    def __init__(
+        self,
+        spec: ModuleSpec,
+        backbone: Backbone,
+        fusion: Fusion = "vector",
+        dropout: tuple[float, float, float] = DROPOUT,
+    ) -> None:
+        super().__init__()
+        self.model_type = spec.model_type
+        self.backbone = backbone
+        self.head = SpecialistHead(spec, backbone.width, fusion, dropout)
+
+    def forward(self, images: Tensor, lens: Tensor) -> Tensor:
+        return self.head(*self.backbone(images), lens)

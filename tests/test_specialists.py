@@ -1,0 +1,156 @@
+"""The six specialists: the table, the shapes, the gradients, the folding."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from torch import nn
+
+from interceptor.models.backbones import BACKBONES, Backbone, FoundationBackbone
+from interceptor.models.branches import GRID, MODULES, SpecialistModule, module_spec
+from interceptor.models.specialist import SpecialistHead, SpecialistModel, padded_width
+from interceptor.training.folding import folded
+from interceptor.training.specialist_export import write_specialist
+from tiny_data import random_base
+
+TABLE = {
+    "ll": (68, 3332, 5128),
+    "bg": (44, 2156, 3952),
+    "av": (48, 2352, 4144),
+    "cm": (40, 1960, 3752),
+    "rr": (36, 1764, 3560),
+    "tm": (52, 2548, 4344),
+}
+"""channels, features, padded width beside 1792 backbone features"""
+
+every = pytest.mark.parametrize("code", TABLE)
+
+
+class Pixels(Backbone):
+    """A backbone without parameters: each place's mean colour, repeated."""
+
+    width = 12
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        tokens = nn.functional.adaptive_avg_pool2d(images.float() / 255, GRID).flatten(2).transpose(1, 2)
+        tokens = tokens.repeat(1, 1, self.width // 3)
+        return tokens, tokens.mean(1)
+
+
+def lived_in(model: nn.Module) -> nn.Module:
+    """Batch norms as after training, not as they start."""
+    for norm in model.modules():
+        if isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d):
+            norm.running_mean.normal_(0, 0.1)
+            norm.running_var.uniform_(0.5, 2)
+            norm.weight.data.uniform_(0.5, 1.5)
+            norm.bias.data.normal_(0, 0.1)
+    return model.eval()
+
+
+def inputs(n: int = 2, size: int = 112) -> tuple[torch.Tensor, torch.Tensor]:
+    random = torch.Generator().manual_seed(0)
+    return torch.randint(0, 256, (n, 3, 224, 224), dtype=torch.uint8, generator=random), torch.randn(
+        n, 3, size, size, generator=random
+    )
+
+
+def test_the_table_names_six() -> None:
+    assert list(MODULES) == list(TABLE)
+    with pytest.raises(ValueError, match="ll, bg, av, cm, rr, tm"):
+        module_spec("xx")
+
+
+@every
+def test_channels_features_and_padded_width(code: str) -> None:
+    spec = module_spec(code)
+    assert (spec.channels, spec.features, padded_width(1792, spec)) == TABLE[code]
+    assert spec.model_type == f"{code}_specialist"
+
+
+@every
+@pytest.mark.parametrize("size", [112, 224])
+def test_a_module_gives_its_channels_on_the_grid(code: str, size: int) -> None:
+    module = SpecialistModule(module_spec(code)).eval()
+    with torch.no_grad():
+        assert module(torch.randn(2, 3, size, size)).shape == (2, TABLE[code][0], GRID, GRID)
+
+
+@every
+def test_pooling_before_the_last_convolution_equals_pooling_after_it(code: str) -> None:
+    module = lived_in(SpecialistModule(module_spec(code)))
+    lens = inputs()[1]
+    with torch.no_grad():
+        for branch in module.branches.values():
+            after = nn.functional.adaptive_avg_pool2d(branch.mix(branch.local(lens)), GRID)
+            torch.testing.assert_close(branch(lens), after, rtol=1e-4, atol=1e-5)
+
+
+@every
+@pytest.mark.parametrize("fusion", ["vector", "tokens"])
+def test_gradients_reach_every_parameter(code: str, fusion: str) -> None:
+    model = SpecialistModel(module_spec(code), Pixels(), fusion)
+    images, lens = inputs(4)
+    nn.functional.cross_entropy(model(images, lens), torch.tensor([0, 1, 0, 1])).backward()
+    assert [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()] == []
+
+
+@every
+def test_saved_and_loaded_it_answers_the_same(code: str, tmp_path: Path) -> None:
+    model = lived_in(SpecialistModel(module_spec(code), Pixels(), "tokens"))
+    torch.save(model.state_dict(), tmp_path / "model.pt")
+    other = SpecialistModel(module_spec(code), Pixels(), "tokens").eval()
+    other.load_state_dict(torch.load(tmp_path / "model.pt", weights_only=True))
+    with torch.no_grad():
+        assert torch.equal(model(*inputs()), other(*inputs()))
+
+
+def test_an_unknown_fusion_names_the_valid_ones() -> None:
+    with pytest.raises(ValueError, match="vector, tokens"):
+        SpecialistHead(module_spec("ll"), 12, "sum")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("code", "fusion"), [*((code, "vector") for code in TABLE), ("ll", "tokens")])
+def test_the_exported_file_answers_as_the_model(code: str, fusion: str, tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    model = lived_in(SpecialistModel(module_spec(code), Pixels(), fusion))
+    file = tmp_path / "specialist.onnx"
+    write_specialist(folded(model), file, lens_size=112)
+    session = onnxruntime.InferenceSession(file)
+    for n in (1, 3):
+        images, lens = inputs(n)
+        with torch.no_grad():
+            expected = model(images, lens).numpy()
+        crops = np.ascontiguousarray(images.permute(0, 2, 3, 1).numpy())
+        found = session.run(None, {"crops": crops, "lens": lens.numpy()})[0]
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_folding_takes_the_background_specialist_from_a_hundred_million_parameters_to_a_fraction() -> None:
+    spec = module_spec("bg")
+
+    class Wide(Pixels):
+        width = 1792
+
+    model = SpecialistModel(spec, Wide(), "vector").eval()
+    before = sum(p.numel() for p in model.parameters())
+    after = sum(p.numel() for p in folded(model).parameters())
+    assert before > 80e6
+    assert after < 6e6
+    assert not any(isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d) for layer in folded(model).modules())
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_a_backbone_gives_a_grid_of_tokens_and_their_vector(name: str) -> None:
+    spec = BACKBONES[name]
+    backbone = (spec.build(random_base()) if spec.build is FoundationBackbone else spec.build()).eval()
+    with torch.no_grad():
+        tokens, pooled = backbone(inputs()[0])
+    assert backbone.width == spec.width
+    assert tokens.shape == (2, GRID * GRID, spec.width)
+    assert pooled.shape == (2, spec.width)
+    torch.testing.assert_close(pooled, tokens.mean(1), rtol=1e-3, atol=1e-3)
