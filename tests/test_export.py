@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from interceptor.models.foundation import Foundation
-from interceptor.models.screen import FEATURES, Readout, Screen
+from interceptor.models.screen import FEATURES, Readout, Screen, pool
 from interceptor.runtime.network import Network
 from interceptor.training.checkpoints import CheckpointError, read_tensors, sha256, write_tensors
 from interceptor.training.export import BASE_NAME, export_screen, load_base, read_tuned, write_screen
+from interceptor.training.features import features
 from tiny_data import random_base
 
 
@@ -22,7 +23,7 @@ def base() -> dict[str, torch.Tensor]:
 @pytest.fixture(scope="module")
 def screen(base: dict[str, torch.Tensor]) -> Screen:
     torch.manual_seed(3)
-    model = Screen(Foundation(base), Readout(torch.zeros(FEATURES), torch.ones(FEATURES))).eval()
+    model = Screen(Foundation(base), Readout(torch.randn(FEATURES) * 0.1, torch.rand(FEATURES) + 0.5)).eval()
     with torch.no_grad():
         for parameter in model.foundation.tunable().values():
             parameter.add_(torch.randn_like(parameter) * 0.05)
@@ -39,10 +40,21 @@ def folder(base: dict[str, torch.Tensor], screen: Screen, tmp_path_factory: pyte
 def test_the_graph_is_the_trained_model(folder: Path, screen: Screen) -> None:
     crops = np.random.default_rng(0).integers(0, 256, (3, 224, 224, 3), dtype=np.uint8)
     with torch.no_grad():
-        logits, heat = screen.heat(torch.from_numpy(crops).permute(0, 3, 1, 2))
-    found, found_heat = Network(folder / "screen.onnx", precision_hint="f32", quantized=False)(crops)
+        images = torch.from_numpy(crops).permute(0, 3, 1, 2)
+        logits, heat = screen.heat(images)
+        pooled = pool(screen.foundation(images))
+    found, found_heat, tokens, classes = Network(folder / "screen.onnx", precision_hint="f32", quantized=False)(crops)
     np.testing.assert_allclose(found, logits.numpy(), atol=1e-4)
     np.testing.assert_allclose(found_heat, heat.numpy(), atol=1e-3)
+    np.testing.assert_allclose(features(tokens, classes), pooled.numpy(), rtol=1e-3, atol=1e-3)
+
+
+def test_only_the_outputs_asked_for(folder: Path) -> None:
+    crops = np.zeros((2, 224, 224, 3), np.uint8)
+    every = dict(zip(("logit", "heat", "tokens", "classes"), Network(folder / "screen.onnx")(crops), strict=True))
+    classes, logit = Network(folder / "screen.onnx", outputs=("classes", "logit"))(crops)
+    np.testing.assert_array_equal(classes, every["classes"])
+    np.testing.assert_array_equal(logit, every["logit"])
 
 
 def test_only_the_small_file_changes_with_another_tuning(

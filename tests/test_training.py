@@ -14,7 +14,17 @@ from interceptor.training.sampling import PairBatches
 from interceptor.training.screen import Recipe, ScreenRun, override
 from tiny_data import random_base, write_crops
 
-RECIPE = Recipe(steps=4, pairs=2, warm_crops=16, validate_every=2, validate_crops=8, warmup=1, seed=5)
+RECIPE = Recipe(
+    steps=4,
+    pairs=2,
+    warm_crops=16,
+    warm_copies=1,
+    warm_augmented=4,
+    validate_every=2,
+    validate_crops=8,
+    warmup=1,
+    seed=5,
+)
 
 
 @pytest.fixture(scope="module")

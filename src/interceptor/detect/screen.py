@@ -18,7 +18,7 @@ class ScreenNetwork:
     """The screen's network alone: crops to logits and heat maps."""
 
     def __init__(self, folder: Path = FOLDER) -> None:
-        self._network = Network(folder / "screen.onnx")
+        self._network = Network(folder / "screen.onnx", outputs=("logit", "heat"))
 
     def __call__(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """uint8[n, 224, 224, 3] RGB to logits float32[n] and patch shares float32[n, 14, 14]."""

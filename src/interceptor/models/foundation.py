@@ -58,15 +58,11 @@ def base_from_timm(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 class Foundation(nn.Module):
-    """Images in, tokens of four depths out.
+    """Images in, tokens of four depths out."""
 
-    `patch_keep` below 1 drops that share of patch tokens at random in training mode (Li et al., Scaling Language-Image
-    Pre-training via Masking, CVPR 2023): nearly the same gradient for about half of the work.
-    """
-
-    def __init__(self, base: dict[str, Tensor], *, patch_keep: float = 1.0) -> None:
+    def __init__(self, base: dict[str, Tensor]) -> None:
         super().__init__()
-        vit = timm.create_model(ARCHITECTURE, pretrained=False, num_classes=0, patch_drop_rate=1 - patch_keep)
+        vit = timm.create_model(ARCHITECTURE, pretrained=False, num_classes=0)
         vit.blocks = vit.blocks[:BLOCKS]
         vit.norm = nn.Identity()
         vit.load_state_dict(self._multiplied(base))

@@ -1,6 +1,7 @@
 """The screen: a linear read-out of the foundation's tokens, one score for each kind of evidence.
 
-The read-out is linear in the patch tokens, so each patch's share of a crop's logit is exact, not an attribution.
+The read-out is linear in the patch tokens of each band of the face, so each patch's share of a crop's logit is exact,
+not an attribution.
 """
 
 from __future__ import annotations
@@ -8,15 +9,20 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from interceptor.models.foundation import TAPS, WIDTH, Foundation
+from interceptor.models.foundation import GRID, TAPS, WIDTH, Foundation
 
-FEATURES = len(TAPS) * 2 * WIDTH
-"""Patch means of the four depths, then class tokens of the four depths."""
+BANDS = (slice(0, 4), slice(4, 10), slice(10, 14))
+"""Rows of patches whose means are read apart: brows and eyes, nose, mouth and chin. Crops are aligned, so a row of
+patches shows the same part of every face.
+"""
+FEATURES = (len(BANDS) + 1) * len(TAPS) * WIDTH
+"""Patch means of each band at the four depths, then the class tokens of the four depths."""
 
 
 def pool(tokens: list[tuple[Tensor, Tensor]]) -> Tensor:
     """Tokens of the foundation to features `float32[n, FEATURES]`."""
-    means = [patches.float().mean(1) for patches, _ in tokens]
+    grids = [patches.float().unflatten(1, (GRID, GRID)) for patches, _ in tokens]
+    means = [grid[:, rows].mean((1, 2)) for rows in BANDS for grid in grids]
     return torch.cat([*means, *(token.float() for _, token in tokens)], 1)
 
 
@@ -60,13 +66,15 @@ class Screen(nn.Module):
         """
         tokens = self.foundation(images)
         weight, bias = self.readout.folded()
-        patch_weights, class_weights = weight.view(2, len(TAPS), WIDTH)
-        shares = sum(
-            (patches.float() @ w for (patches, _), w in zip(tokens, patch_weights, strict=True)), torch.zeros(())
-        )
-        constant = bias + sum(token.float() @ w for (_, token), w in zip(tokens, class_weights, strict=True))
-        side = int(shares.shape[1] ** 0.5)
-        return shares.mean(1) + constant, shares.view(-1, side, side)
+        *bands, classes = weight.view(len(BANDS) + 1, len(TAPS), WIDTH)
+        constant = bias + sum(token.float() @ w for (_, token), w in zip(tokens, classes, strict=True))
+        shares = images.new_zeros(len(images), GRID, GRID, dtype=torch.float32)
+        for rows, weights in zip(BANDS, bands, strict=True):
+            count = rows.stop - rows.start
+            for (patches, _), w in zip(tokens, weights, strict=True):
+                # A band's mean is over fewer patches than the crop's: its patches' shares weigh more.
+                shares[:, rows] += patches.float().unflatten(1, (GRID, GRID))[:, rows] @ w * (GRID / count)
+        return shares.mean((1, 2)) + constant, shares
 
     def tuned(self) -> dict[str, Tensor]:
         """What training changed, ready to be stored: norms, biases, and the folded read-out."""

@@ -8,6 +8,7 @@ runtime, never guessed.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from threading import Lock
@@ -44,8 +45,8 @@ class Network:
     """A compiled ONNX file: arrays in, arrays out.
 
     Input shapes that the file leaves open stay open; `shape` fixes the first input instead, which compiles to faster
-    code. `quantized=True` lets layers whose weights are 8-bit integers also multiply in 8 bits (scales found per
-    group at run time).
+    code. `outputs` names the ones to compute, in their order (all by default). `quantized=True` lets layers whose
+    weights are 8-bit integers also multiply in 8 bits (scales found per group at run time).
 
     Raises `FileNotFoundError` if there is no such file and `WeightError` (naming the file) if it is not a valid
     network. The runtime refuses a file whose external weights are a link out of its folder, too.
@@ -56,6 +57,7 @@ class Network:
         path: str | Path,
         *,
         shape: tuple[int, ...] | None = None,
+        outputs: Sequence[str] | None = None,
         threads: int | None = None,
         precision_hint: str | None = None,
         quantized: bool = True,
@@ -71,6 +73,8 @@ class Network:
         }
         try:
             model = _core().read_model(self.path)
+            if outputs is not None:
+                model = ov.Model([model.output(name) for name in outputs], model.get_parameters())
             if shape is not None:
                 model.reshape({model.input(0): list(shape)})
             self._compiled = _core().compile_model(model, "CPU", config)
@@ -81,7 +85,7 @@ class Network:
         self.outputs = [output.get_any_name() for output in self._compiled.outputs]
 
     def __call__(self, *inputs: np.ndarray) -> list[np.ndarray]:
-        """Run once; returns one new array for each output of the file, in the file's order.
+        """Run once; returns one new array for each of `outputs`.
 
         Threads may share a network: they take turns, each run using all `threads`.
         """

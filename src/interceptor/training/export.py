@@ -16,6 +16,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from interceptor.models.foundation import BLOCKS, GRID, MEAN, SIZE, STD, TAPS, WIDTH, base_from_timm
+from interceptor.models.screen import BANDS
 from interceptor.training import checkpoints
 
 HEADS = 12
@@ -121,16 +122,18 @@ class _Graph:
 def write_screen(base: Path, tuned: dict[str, torch.Tensor], out: Path) -> None:
     """Write the screen's graph to `out`, which must lie beside `base`.
 
-    Input `crops` uint8[n, 224, 224, 3] RGB. Outputs `logit` float32[n] and `heat` float32[n, 14, 14] (each patch's
-    share of the logit: their mean plus the class tokens' part is the logit). Raises `ValueError` where the two would
-    not lie side by side.
+    Input `crops` uint8[n, 224, 224, 3] RGB. Outputs: `logit` float32[n]; `heat` float32[n, 14, 14] (each patch's
+    share of the logit: their mean plus the class tokens' part is the logit); for heads that share this pass, `tokens`
+    float32[n, 49, 3072] (patch tokens of the four depths side by side, pooled to 7 x 7) and `classes` float32[n, 3072].
+    Raises `ValueError` where the two would not lie side by side.
     """
     if base.resolve().parent != out.resolve().parent:
         raise ValueError(f"{out}: must lie in the same folder as {base}, which it refers to")
     graph = _Graph(BaseFile.open(base), tuned)
     taps = _tokens(graph)
     logit, heat = _readout(graph, taps)
-    rename = {logit: "logit", heat: "heat"}
+    tokens, classes = _pooled(graph, taps)
+    rename = {logit: "logit", heat: "heat", tokens: "tokens", classes: "classes"}
     for node in graph.nodes:
         node.output[:] = [rename.get(name, name) for name in node.output]
     model = helper.make_model(
@@ -141,6 +144,8 @@ def write_screen(base: Path, tuned: dict[str, torch.Tensor], out: Path) -> None:
             [
                 helper.make_tensor_value_info("logit", TensorProto.FLOAT, ["n"]),
                 helper.make_tensor_value_info("heat", TensorProto.FLOAT, ["n", GRID, GRID]),
+                helper.make_tensor_value_info("tokens", TensorProto.FLOAT, ["n", (GRID // 2) ** 2, len(TAPS) * WIDTH]),
+                helper.make_tensor_value_info("classes", TensorProto.FLOAT, ["n", len(TAPS) * WIDTH]),
             ],
             list(graph.initializers.values()),
         ),
@@ -207,19 +212,44 @@ def _block(graph: _Graph, x: str, name: str) -> str:
     return graph.op("Add", x, graph.linear(graph.op("Mul", hidden, gate), f"{name}mlp.fc2"))
 
 
+def _rows(graph: _Graph, tokens: str, begin: int, end: int) -> str:
+    """Tokens `begin` to `end` of [n, 197, 768]; token 0 is the class token."""
+    first, last, axis = (graph.constant(f"at_{i}", np.array([i])) for i in (begin, end, 1))
+    return graph.op("Slice", tokens, first, last, axis)
+
+
 def _readout(graph: _Graph, taps: list[str]) -> tuple[str, str]:
     """The linear read-out: names of the logit [n] and of the patches' shares [n, 14, 14]."""
-    columns = graph.constant("readout_shape", np.array([2 * len(TAPS), WIDTH, 1]))
+    columns = graph.constant("readout_shape", np.array([(len(BANDS) + 1) * len(TAPS), WIDTH, 1]))
     weights = graph.op("Reshape", graph.weight("readout.weight"), columns)
-    zero, one, end = (graph.constant(f"at_{i}", np.array([i])) for i in (0, 1, 1 + GRID * GRID))
-    shares: list[str] = []
-    parts: list[str] = []
-    for i, tokens in enumerate(taps):
-        for results, index, begin, stop in ((shares, i, one, end), (parts, len(TAPS) + i, zero, one)):
+
+    def products(part: int, begin: int, end: int) -> str:
+        """Sum over depths of the tokens' products with the weights of a band, or of the class tokens."""
+        each = []
+        for index, tokens in enumerate(taps, part * len(TAPS)):
             column = graph.op("Gather", weights, graph.constant(f"index_{index}", np.array(index)), axis=0)
-            results.append(graph.op("MatMul", graph.op("Slice", tokens, begin, stop, one), column))
-    share = graph.op("Sum", *shares)
-    part = graph.op("Reshape", graph.op("Sum", *parts), graph.constant("flat", np.array([-1])))
+            each.append(graph.op("MatMul", _rows(graph, tokens, begin, end), column))
+        return graph.op("Sum", *each)
+
+    bands = []
+    for band, rows in enumerate(BANDS):
+        scale = graph.constant(f"band_{band}", np.array(GRID / (rows.stop - rows.start), np.float32))
+        bands.append(graph.op("Mul", products(band, 1 + rows.start * GRID, 1 + rows.stop * GRID), scale))
+    share = graph.op("Concat", *bands, axis=1)
+    rest = graph.op("Reshape", products(len(BANDS), 0, 1), graph.constant("flat", np.array([-1])))
     mean = graph.op("ReduceMean", share, graph.constant("token_axes", np.array([1, 2])), keepdims=0)
-    logit = graph.op("Sum", mean, part, graph.weight("readout.bias"))
+    logit = graph.op("Sum", mean, rest, graph.weight("readout.bias"))
     return logit, graph.op("Reshape", share, graph.constant("heat_shape", np.array([0, GRID, GRID])))
+
+
+def _pooled(graph: _Graph, taps: list[str]) -> tuple[str, str]:
+    """Names of the pooled patch tokens [n, 49, 3072] and the class tokens [n, 3072] of the four depths."""
+    half = GRID // 2
+    patches = graph.op("Concat", *(_rows(graph, tokens, 1, 1 + GRID * GRID) for tokens in taps), axis=2)
+    blocks = graph.constant("pool_shape", np.array([0, half, 2, half, 2, len(TAPS) * WIDTH]))
+    pooled = graph.op(
+        "ReduceMean", graph.op("Reshape", patches, blocks), graph.constant("pool_axes", np.array([2, 4])), keepdims=0
+    )
+    tokens = graph.op("Reshape", pooled, graph.constant("grid_shape", np.array([0, half * half, len(TAPS) * WIDTH])))
+    classes = graph.op("Concat", *(_rows(graph, tokens, 0, 1) for tokens in taps), axis=2)
+    return tokens, graph.op("Reshape", classes, graph.constant("class_shape", np.array([0, len(TAPS) * WIDTH])))

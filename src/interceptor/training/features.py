@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -11,11 +12,16 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from interceptor.datasets.crops import Crop, read_crop
-from interceptor.models.foundation import Foundation
-from interceptor.models.screen import FEATURES, Readout, pool
+from interceptor.media.crops import CROP_SIZE
+from interceptor.models.foundation import GRID
+from interceptor.models.screen import BANDS, FEATURES, Readout
+from interceptor.runtime.network import Network
+from interceptor.training import augment
 from interceptor.training.checkpoints import read_tensors, write_tensors
+from interceptor.training.export import export_screen
 
 CHUNK = 256
+BATCH = 32
 
 
 def images(crops: Sequence[Crop]) -> torch.Tensor:
@@ -23,24 +29,49 @@ def images(crops: Sequence[Crop]) -> torch.Tensor:
     return torch.from_numpy(np.stack([read_crop(crop.path)[0] for crop in crops])).permute(0, 3, 1, 2)
 
 
-@torch.no_grad()
+def picture(crop: Crop, copy: int) -> np.ndarray:
+    """The crop as it is (`copy` 0), or one of its augmented copies: always the same one, and the same for the crops of
+    one original. uint8[224, 224, 3] RGB.
+    """
+    rgb = read_crop(crop.path)[0]
+    if copy == 0:
+        return rgb
+    return augment.draw(np.random.default_rng([copy, zlib.crc32(crop.origin.encode())]), CROP_SIZE)(rgb)
+
+
+def foundation_network(base: dict[str, torch.Tensor], folder: Path) -> Network:
+    """The untuned foundation on the inference runtime, outputs `tokens` and `classes`; its files are put into `folder`.
+
+    Features that ship are made with 8-bit arithmetic, so features to fit on are, too.
+    """
+    blank = {"readout.weight": torch.zeros(FEATURES), "readout.bias": torch.zeros(1)}
+    _, file = export_screen(base, blank, folder)
+    return Network(file, outputs=("tokens", "classes"), precision_hint="f32")
+
+
+def features(tokens: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """What `models.screen.pool` gives, out of pooled tokens [n, 49, 3072] and class tokens [n, 3072]."""
+    half = GRID // 2
+    grid = tokens.reshape(len(tokens), half, half, -1)
+    means = [grid[:, rows.start // 2 : rows.stop // 2].mean((1, 2)) for rows in BANDS]
+    return np.concatenate([*means, classes], 1)
+
+
 def frozen_features(
-    foundation: Foundation, crops: Sequence[Crop], folder: Path, advance: Callable[[int], None], batch: int = 32
+    network: Network, samples: Sequence[tuple[Crop, int]], folder: Path, advance: Callable[[int], None]
 ) -> torch.Tensor:
-    """Features `float32[n, FEATURES]` of the untuned foundation; chunks already in `folder` are not computed again."""
-    foundation.eval()
-    device = next(foundation.parameters()).device
+    """Features `float32[n, FEATURES]` of (crop, copy) pairs; chunks already in `folder` are not computed again."""
     parts = []
-    for start in range(0, len(crops), CHUNK):
-        chunk = crops[start : start + CHUNK]
-        name = hashlib.sha256("\n".join(str(crop.path) for crop in chunk).encode()).hexdigest()[:16]
+    for start in range(0, len(samples), CHUNK):
+        chunk = samples[start : start + CHUNK]
+        name = hashlib.sha256("\n".join(f"{crop.path}\t{copy}" for crop, copy in chunk).encode()).hexdigest()[:16]
         file = folder / f"{name}.safetensors"
         if not file.is_file():
             rows = []
-            for i in range(0, len(chunk), batch):
-                with torch.autocast(device.type, torch.bfloat16):
-                    rows.append(pool(foundation(images(chunk[i : i + batch]).to(device))).cpu())
-            write_tensors(file, {"features": torch.cat(rows).half()})
+            for i in range(0, len(chunk), BATCH):
+                crops = np.stack([picture(crop, copy) for crop, copy in chunk[i : i + BATCH]])
+                rows.append(features(*network(crops)))
+            write_tensors(file, {"features": torch.from_numpy(np.concatenate(rows)).half()})
         parts.append(read_tensors(file)["features"].float())
         advance(len(chunk))
     return torch.cat(parts) if parts else torch.empty(0, FEATURES)

@@ -21,7 +21,7 @@ from interceptor.metrics.classification import roc_auc
 from interceptor.models.foundation import Foundation
 from interceptor.models.screen import Readout, Screen
 from interceptor.training import checkpoints
-from interceptor.training.features import balanced_weights, fit_readout, frozen_features, images
+from interceptor.training.features import balanced_weights, fit_readout, foundation_network, frozen_features, images
 from interceptor.training.sampling import PairBatches
 
 Report = Callable[[str, int, int, str], None]
@@ -35,8 +35,6 @@ class Recipe:
     steps: int = 900
     pairs: int = 16
     """authentic and forged pairs in a batch"""
-    patch_keep: float = 0.5
-    """share of patch tokens kept while tuning; all are kept when measuring"""
     lr: float = 1e-3
     """peak learning rate of norms and biases (AdamW, cosine, linear warm-up)"""
     readout_lr: float = 1e-4
@@ -47,9 +45,13 @@ class Recipe:
     """share of pairs whose forgery is a self-blended face"""
     ema: float = 0.99
     """decay of the averaged parameters, which are the ones measured and kept"""
-    warm_crops: int = 3000
+    warm_crops: int = 30000
     """crops of each training set for the warm start, at most"""
-    warm_strength: float = 0.005
+    warm_copies: int = 3
+    """augmented copies of a crop for the warm start, at most"""
+    warm_augmented: int = 6000
+    """augmented copies of each training set for the warm start, at most"""
+    warm_strength: float = 0.003
     """C of the warm start's logistic regression"""
     validate_every: int = 225
     validate_crops: int = 240
@@ -127,10 +129,15 @@ class ScreenRun:
 
     def warm_start(self) -> Readout:
         """The read-out fitted to frozen features of an even choice of training crops; made once for a folder."""
-        chosen, parts = [], []
-        foundation = Foundation(self.base).half_matrices().to(self.device)
-        by_set = [[crop for crop in self.train if crop.dataset == path.name] for path in self.data]
-        total = sum(min(len(crops), self.recipe.warm_crops) for crops in by_set)
+        recipe = self.recipe
+        sets = []
+        for path in self.data:
+            crops = [crop for crop in self.train if crop.dataset == path.name]
+            # A longer warm start begins with the crops of a shorter one: their features are there already.
+            some = [crops[i] for i in np.random.default_rng(recipe.seed).permutation(len(crops))[: recipe.warm_crops]]
+            copies = [(crop, copy) for copy in range(1, 1 + recipe.warm_copies) for crop in some]
+            sets += [[(crop, 0) for crop in some], copies[: recipe.warm_augmented]]
+        total = sum(len(samples) for samples in sets)
         done = 0
 
         def advance(count: int) -> None:
@@ -138,14 +145,12 @@ class ScreenRun:
             done += count
             self.report("warm start", done, total, "features")
 
-        for crops in by_set:
-            rng = np.random.default_rng(self.recipe.seed)
-            order = rng.permutation(len(crops))[: self.recipe.warm_crops]
-            some = [crops[i] for i in sorted(order)]
-            parts.append(frozen_features(foundation, some, self.folder / "features", advance))
-            chosen += some
-        labels = np.array([crop.label for crop in chosen])
-        return fit_readout(torch.cat(parts), labels, balanced_weights(chosen), self.recipe.warm_strength)
+        folder = self.folder / "features"
+        network = foundation_network(self.base, folder)
+        found = torch.cat([frozen_features(network, samples, folder, advance) for samples in sets])
+        crops = [crop for samples in sets for crop, _ in samples]
+        labels = np.array([crop.label for crop in crops])
+        return fit_readout(found, labels, balanced_weights(crops), recipe.warm_strength)
 
     def run(self, until: float | None = None) -> dict[str, Any]:
         """Train to the recipe's last step, or stop cleanly (everything saved) once `time.monotonic()` passes
@@ -153,7 +158,7 @@ class ScreenRun:
         """
         recipe = self.recipe
         self.card["command"] = self.command
-        foundation = Foundation(self.base, patch_keep=recipe.patch_keep).half_matrices()
+        foundation = Foundation(self.base).half_matrices()
         last = self.folder / "last.safetensors"
         state = checkpoints.read_tensors(last) if last.is_file() else None
         readout = Readout(state["readout.mean"], state["readout.std"]) if state else self.warm_start()
@@ -194,7 +199,6 @@ class ScreenRun:
         for step, (batch, labels) in enumerate(loader, start):
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
                 group["lr"] = rate * schedule[step]
-            torch.manual_seed(recipe.seed * 1_000_003 + step)  # which patches are dropped, also after a resume
             batch, labels = batch.to(self.device), labels.to(self.device)
             with torch.autocast(self.device.type, torch.bfloat16):
                 logits = screen(batch)
