@@ -57,9 +57,7 @@ Prediction = float | Abstention
 """A specialist's raw score (logit; higher leans forged), or why there is none."""
 
 
-def weighted_ensemble(
-    predictions: Mapping[str, Prediction | None], stack: Stack | None = None
-) -> EnsembleResult:
+def weighted_ensemble(predictions: Mapping[str, Prediction | None], stack: Stack | None = None) -> EnsembleResult:
     """Combine raw scores by code; None or an `Abstention` drops out and the other weights renormalise.
 
     `stack` is what was fitted (`metrics.stacking.fit_stack`); its members may be any codes, and one that
@@ -118,10 +116,11 @@ def _entry(score: float | None, why_not: str, log_odds: float, share: float) -> 
     if score is None:
         return SpecialistScore(probability=None, weight=0.0, reason=why_not)
     if not np.isfinite(log_odds):
-        reason = f"scored {score:.2f}, but adds nothing on sources it has not seen: left out of the ensemble"
-        return SpecialistScore(probability=None, weight=0.0, reason=reason)
-    leans = "leans forged" if log_odds > 0 else "leans authentic"
-    return SpecialistScore(probability=_probability(log_odds), weight=share, reason=leans)
+        return SpecialistScore(probability=None, weight=0.0, reason="its scores were not found to point to forgeries")
+    reason = "leans forged" if log_odds > 0 else "leans authentic"
+    if share == 0:
+        reason += "; left out, for it adds nothing to the others on sources not seen"
+    return SpecialistScore(probability=_probability(log_odds), weight=share, reason=reason)
 
 
 def _probability(log_odds: float) -> float:

@@ -50,7 +50,7 @@ class Calibration(NamedTuple):
 
     def log_odds(self, scores: ArrayLike) -> Floats:
         """float64 of the shape of `scores`; NaN (the member abstains) stays NaN."""
-        return self.platt.slope * np.interp(scores, self.scores, self.ranks) + self.platt.offset
+        return self.platt.slope * np.interp(np.asarray(scores, np.float64), self.scores, self.ranks) + self.platt.offset
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Stack:
 
     members: tuple[str, ...]
     calibrations: dict[str, Calibration]
-    """Of the members that have a weight above zero; the others were left out."""
+    """Of the members that point to forgeries, those left out (weight 0) included."""
     weights: tuple[float, ...]
     """>= 0, in the order of `members`."""
     offset: float
@@ -67,7 +67,7 @@ class Stack:
     """The shrinkage that the inner folds chose."""
 
     def member_log_odds(self, scores: ArrayLike) -> Floats:
-        """Raw scores float[n, members], NaN where a member abstains, to calibrated log-odds; NaN for those left out."""
+        """Raw scores float[n, members], NaN where a member abstains, to log-odds; NaN where there is no calibration."""
         table = _checked_table(scores, len(self.members))
         columns = [
             self.calibrations[name].log_odds(column) if name in self.calibrations else np.full(len(column), np.nan)
@@ -76,7 +76,7 @@ class Stack:
         return np.stack(columns, axis=1)
 
     def shares(self, scores: ArrayLike) -> Floats:
-        """How much each member counts for each item, float64[n, members]: a row adds up to 1, or to 0 if all abstain."""
+        """What each member counts for each item, float64[n, members]; a row adds up to 1, or to 0 if all abstain."""
         w = np.where(np.isfinite(self.member_log_odds(scores)), self.weights, 0.0)
         total = w.sum(axis=1, keepdims=True)
         return np.divide(w, total, out=np.zeros_like(w), where=total > 0)
@@ -110,7 +110,7 @@ class Stack:
         )
 
 
-def source_weights(labels: ArrayLike, sources: Sequence[Any]) -> Floats:
+def source_weights(labels: ArrayLike, sources: ArrayLike) -> Floats:
     """float64[n], adding up to 1: each class weighs one half and, within it, each source the same."""
     truth = np.asarray(labels, dtype=bool)
     weights = np.zeros(truth.size)
@@ -120,7 +120,7 @@ def source_weights(labels: ArrayLike, sources: Sequence[Any]) -> Floats:
     return weights
 
 
-def source_folds(labels: ArrayLike, sources: Sequence[Any], folds: int) -> NDArray[np.intp]:
+def source_folds(labels: ArrayLike, sources: ArrayLike, folds: int) -> NDArray[np.intp]:
     """The fold of each item, int[n], 0..folds - 1: no source is in two folds, each fold gets its share of both classes.
 
     Largest sources first, each to the fold with the fewest items of its class. Raises `ValueError` where a class has
@@ -143,7 +143,7 @@ def source_folds(labels: ArrayLike, sources: Sequence[Any], folds: int) -> NDArr
 
 
 def fit_stack(
-    scores: ArrayLike, labels: ArrayLike, sources: Sequence[Any], members: Sequence[str], *, folds: int = INNER_FOLDS
+    scores: ArrayLike, labels: ArrayLike, sources: ArrayLike, members: Sequence[str], *, folds: int = INNER_FOLDS
 ) -> Stack:
     """Fit calibrations, members kept, shrinkage and weights to raw scores float[n, members], NaN where one abstains.
 
@@ -192,7 +192,7 @@ def fit_stack(
     chosen_weights[kept] = w
     return Stack(
         members=tuple(members),
-        calibrations={members[m]: c for m in kept if chosen_weights[m] > 0 and (c := calibrations[m]) is not None},
+        calibrations={name: c for name, c in zip(members, calibrations, strict=True) if c is not None},
         weights=tuple(float(v) for v in chosen_weights),
         offset=offset,
         strength=strength,
