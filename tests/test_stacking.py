@@ -1,6 +1,11 @@
 from __future__ import annotations
 
+import csv
+import gzip
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -167,3 +172,27 @@ def test_weights_balance_classes_and_sources() -> None:
 def test_malformed_scores_are_refused(table: np.ndarray, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         fit_stack(table, [0, 1, 0, 1], list("abcd"), ("a", "b"))
+
+
+def test_the_benchmark_reads_a_matrix_and_measures_by_modality(tmp_path: Path) -> None:
+    scores, labels, sources = matrix((2.0, 1.0), each=15)
+    path = tmp_path / "matrix.csv.gz"
+    with gzip.open(path, "wt", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["modality", "label", "generator", "ensemble_score", "prob_a", "prob_b", "prob_blind"])
+        for modality in ("images", "audio", "video"):
+            for row, label, source in zip(1 / (1 + np.exp(-scores)), labels, sources, strict=True):
+                writer.writerow([modality, "fake" if label else "real", f"s{source}", row[1], row[0], row[1], 0.5])
+        writer.writerow(["video", "real", "s0", 0.5, "", "", 0.5])
+    program = Path(__file__).parents[1] / "benchmarks" / "ensemble.py"
+    command = [sys.executable, str(program), str(path), "--format", "json"]
+    results = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert list(results) == ["images", "audio", "video"]
+    one = results["images"]
+    assert one["best_member_name"] == "a"
+    assert one["best_member"] == pytest.approx(roc_auc(labels, scores[:, 0]), abs=1e-4)
+    assert one["package"] == pytest.approx(roc_auc(labels, scores[:, 1]), abs=1e-4)
+    assert one["ours"] > one["package"]
+    assert one["intervals"]["ours"][0] < one["ours"] < one["intervals"]["ours"][1]
+    assert "blind" not in one["members_kept_in_folds"]
+    assert (results["audio"]["scored_by_no_member_kept"], results["video"]["scored_by_no_member_kept"]) == (0, 1)
