@@ -26,7 +26,7 @@ MOST_FOLDS = 10
 NOTHING_FOUND = 0.5
 """What its members give exactly where they see nothing to judge (no face, no watermark, no manifest): they abstain."""
 EXTREME = 1e-3
-"""The plain mean's probabilities are kept this far from 0 and 1."""
+"""The plain mean's probabilities are kept this far from 0 and 1, unless `--extreme` says otherwise."""
 FEWEST = 0.5
 """A member that scores fewer of a modality's files than this share was not made for it."""
 
@@ -42,9 +42,9 @@ def number(text: str) -> float:
     return float(text) if text else np.nan
 
 
-def plain_mean(scores: np.ndarray) -> np.ndarray:
+def plain_mean(scores: np.ndarray, extreme: float) -> np.ndarray:
     """Mean log-odds of the members that gave a score, [n]; 0 where none did."""
-    p = np.clip(scores, EXTREME, 1 - EXTREME)
+    p = np.clip(scores, extreme, 1 - extreme)
     given = np.isfinite(p)
     return np.where(given, np.log(p / (1 - p)), 0.0).sum(axis=1) / np.maximum(given.sum(axis=1), 1)
 
@@ -57,7 +57,7 @@ def best_member(labels: np.ndarray, scores: np.ndarray, members: list[str]) -> t
     return members[best], filled[:, best]
 
 
-def measure(rows: list[dict[str, str]], most_folds: int) -> dict[str, Any]:
+def measure(rows: list[dict[str, str]], most_folds: int, extreme: float) -> dict[str, Any]:
     columns = [name for name in rows[0] if name.startswith("prob_")]
     members = [name.removeprefix("prob_") for name in columns]
     labels = np.array([row["label"] == "fake" for row in rows])
@@ -82,7 +82,7 @@ def measure(rows: list[dict[str, str]], most_folds: int) -> dict[str, Any]:
     name, single = best_member(labels, scores, members)
     package = np.array([number(row["ensemble_score"]) for row in rows])
     auc = {"auc": RANK_MEASURES["auc"]}
-    entrants = {"ours": ours, "mean": plain_mean(scores), "best_member": single, "package": package}
+    entrants = {"ours": ours, "mean": plain_mean(scores, extreme), "best_member": single, "package": package}
     return {
         **{entrant: round(roc_auc(labels, values), 4) for entrant, values in entrants.items()},
         "best_member_name": name,
@@ -115,8 +115,11 @@ def main() -> None:
     parser.add_argument("matrix", type=Path, metavar="MATRIX.csv.gz")
     parser.add_argument("--format", choices=("text", "json"), default="text")
     parser.add_argument("--folds", type=int, default=MOST_FOLDS, help="at most; never more than real sources")
+    parser.add_argument("--extreme", type=float, default=EXTREME, help="how far the mean keeps from 0 and 1")
     arguments = parser.parse_args()
-    results = {modality: measure(rows, arguments.folds) for modality, rows in read(arguments.matrix).items()}
+    results = {
+        modality: measure(rows, arguments.folds, arguments.extreme) for modality, rows in read(arguments.matrix).items()
+    }
     if arguments.format == "json":
         print(json.dumps(results, indent=2))
         return

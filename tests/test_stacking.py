@@ -143,13 +143,14 @@ def test_probabilities_are_calibrated_on_fresh_files() -> None:
         assert truth[inside].mean() == pytest.approx(p[inside].mean(), abs=0.08)
 
 
-@settings(max_examples=30, deadline=None)
-@given(st.lists(st.tuples(st.booleans(), st.integers(1, 30)), min_size=4, max_size=30), st.integers(2, 6))
-def test_folds_keep_sources_whole_and_classes_in_each(sizes: list[tuple[bool, int]], folds: int) -> None:
-    labels = np.concatenate([np.full(n, forged) for forged, n in sizes])
-    sources = np.repeat(np.arange(len(sizes)), [n for _, n in sizes])
-    forged = sum(kind for kind, _ in sizes)
-    if min(forged, len(sizes) - forged) < folds:
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20)).filter(any), min_size=4, max_size=30), st.integers(2, 6)
+)
+def test_folds_keep_sources_whole_and_both_classes_in_each(sizes: list[tuple[int, int]], folds: int) -> None:
+    labels = np.concatenate([np.repeat([0, 1], counts) for counts in sizes])
+    sources = np.repeat(np.arange(len(sizes)), [sum(counts) for counts in sizes])
+    if min(sum(counts[kind] > 0 for counts in sizes) for kind in (0, 1)) < folds:
         with pytest.raises(ValueError, match="folds"):
             source_folds(labels, sources, folds)
         return
@@ -157,8 +158,13 @@ def test_folds_keep_sources_whole_and_classes_in_each(sizes: list[tuple[bool, in
     for source in np.unique(sources):
         assert np.unique(fold[sources == source]).size == 1
     for f in range(folds):
-        assert labels[fold == f].any()
-        assert not labels[fold == f].all()
+        assert set(labels[fold == f]) == {0, 1}
+
+
+def test_sources_may_hold_both_classes() -> None:
+    scores, labels, sources = matrix((2.0, 0.5))
+    stack = fit_stack(scores, labels, sources // 2, ("a", "b"))
+    assert roc_auc(labels, stack.log_odds(scores)) > 0.9
 
 
 def test_weights_balance_classes_and_sources() -> None:

@@ -123,22 +123,23 @@ def source_weights(labels: ArrayLike, sources: ArrayLike) -> Floats:
 def source_folds(labels: ArrayLike, sources: ArrayLike, folds: int) -> NDArray[np.intp]:
     """The fold of each item, int[n], 0..folds - 1: no source is in two folds, each fold gets its share of both classes.
 
-    Largest sources first, each to the fold with the fewest items of its class. Raises `ValueError` where a class has
-    fewer sources than there are folds.
+    Sources with both classes first, then the largest, each to the fold that has the fewest items of its kind. Raises
+    `ValueError` where a class is in fewer sources than there are folds, or for less than two folds.
     """
     truth = np.asarray(labels, dtype=bool)
-    _, number, size = np.unique(np.asarray(sources), return_inverse=True, return_counts=True)
-    forged = np.bincount(number, weights=truth) * 2 > size
-    if min(forged.sum(), (~forged).sum()) < folds or folds < 2:
+    _, number = np.unique(np.asarray(sources), return_inverse=True)
+    count = np.stack([np.bincount(number, weights=kind) for kind in (~truth, truth)])
+    authentic, forged = (count > 0).sum(axis=1)
+    if min(authentic, forged) < folds or folds < 2:
         raise ValueError(
-            f"{forged.sum()} forged and {(~forged).sum()} authentic sources cannot make {folds} folds with both classes"
+            f"{forged} sources with forged and {authentic} with authentic items cannot make {folds} folds with both"
         )
+    share = count / count.sum(axis=1, keepdims=True)
     held = np.zeros((2, folds))
-    fold = np.zeros(size.size, dtype=np.intp)
-    for source in np.argsort(-size, kind="stable"):
-        kind = int(forged[source])
-        fold[source] = np.lexsort((held.sum(axis=0), held[kind]))[0]
-        held[kind, fold[source]] += size[source]
+    fold = np.zeros(count.shape[1], dtype=np.intp)
+    for source in np.lexsort((-count.sum(axis=0), (count == 0).any(axis=0))):
+        fold[source] = np.lexsort((held.sum(axis=0), share[:, source] @ held))[0]
+        held[:, fold[source]] += share[:, source]
     return fold[number]
 
 
