@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+
+import pytest
+
+from interceptor.detect.ensemble import SPECIALISTS, Abstention, EnsembleResult, file_result, weighted_ensemble
+from interceptor.detect.router import parse_choice, route
+from interceptor.media.quality import Quality
+from interceptor.metrics.calibration import Platt
+from interceptor.metrics.stacking import Calibration, Stack
+
+LINE = Calibration((-4.0, 4.0), (0.0, 1.0), Platt(8.0, -4.0))
+"""Log-odds equal to the score, for scores of -4 to 4."""
+STACK = Stack(("ll", "bg", "cm", "rr"), {"ll": LINE, "bg": LINE, "cm": LINE}, (0.75, 0.25, 0.0, 0.0), 0.5, 0.1)
+GOOD = Quality(120.0, 1.0, 1.0, 500.0, 3.0, 0.2, 300.0, sound=False, frames=32)
+
+
+def sigmoid(z: float) -> float:
+    return 1 / (1 + math.exp(-z))
+
+
+def test_members_count_by_their_weights() -> None:
+    result = weighted_ensemble({"ll": 2.0, "bg": -2.0}, STACK)
+    assert result.log_odds == pytest.approx(0.5 + 0.75 * 2 - 0.25 * 2)
+    assert result.probability == pytest.approx(sigmoid(1.5))
+    assert [result.specialists[code].weight for code in ("ll", "bg", "cm")] == pytest.approx([0.75, 0.25, 0])
+    assert result.specialists["ll"].probability == pytest.approx(sigmoid(2))
+    assert result.specialists["bg"].reason == "leans authentic"
+    assert result.specialists["cm"].reason == "was not run"
+
+
+def test_an_abstaining_member_gives_its_weight_to_the_rest() -> None:
+    result = weighted_ensemble({"ll": Abstention(reason="no light"), "bg": 1.0}, STACK)
+    assert result.log_odds == pytest.approx(0.5 + 1.0)
+    silent = result.specialists["ll"]
+    assert (silent.probability, silent.weight, silent.reason) == (None, 0.0, "no light")
+    assert result.specialists["bg"].weight == 1.0
+
+
+def test_a_member_without_a_fitted_weight_says_so() -> None:
+    entries = weighted_ensemble({"ll": 1.0, "cm": 3.0, "rr": 1.0}, STACK).specialists
+    assert entries["cm"].probability == pytest.approx(sigmoid(3))
+    assert entries["cm"].weight == 0
+    assert "left out" in entries["cm"].reason
+    assert entries["rr"].probability is None
+    assert "not found to point" in entries["rr"].reason
+
+
+def test_no_score_is_no_answer_and_never_a_half() -> None:
+    for stack in (STACK, None):
+        result = weighted_ensemble({"ll": None, "bg": None}, stack)
+        assert result.probability is None
+        assert result.log_odds is None
+        assert json.loads(result.model_dump_json())["specialists"]["ll"]["probability"] is None
+
+
+def test_without_a_stack_log_odds_count_equally() -> None:
+    result = weighted_ensemble({"x": 1.0, "y": 3.0, "z": None})
+    assert result.log_odds == pytest.approx(2.0)
+    assert [entry.weight for entry in result.specialists.values()] == [0.5, 0.5, 0.0]
+
+
+def test_bad_predictions_are_refused() -> None:
+    with pytest.raises(ValueError, match="not a finite"):
+        weighted_ensemble({"ll": float("nan")}, STACK)
+    with pytest.raises(ValueError, match="tm"):
+        weighted_ensemble({"tm": 1.0}, STACK)
+
+
+def test_the_worst_face_is_the_file() -> None:
+    faces = [weighted_ensemble({"ll": score}, STACK) for score in (-1.0, 2.0, None)]
+    assert file_result(faces) is faces[1]
+    assert file_result(faces[2:]) is None
+
+
+def standard(**probabilities: float) -> EnsembleResult:
+    """The standard ensemble's answer, members as log-odds."""
+    return weighted_ensemble({code: math.log(p / (1 - p)) for code, p in probabilities.items()})
+
+
+def ran(quality: Quality, answer: EnsembleResult, choice: str = "auto") -> set[str]:
+    decisions = route(quality, answer, list(SPECIALISTS), parse_choice(choice))
+    assert list(decisions) == list(SPECIALISTS)
+    assert all(decision.reason for decision in decisions.values())
+    return {code for code, decision in decisions.items() if decision.run}
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"luma": 30.0}, "ll"),
+        ({"bits_per_pixel": 0.02}, "cm"),
+        ({"blockiness": 2.0}, "cm"),
+        ({"upscaling": 2.5}, "rr"),
+        ({"face_size": 60.0}, "rr"),
+        ({"sound": True}, "av"),
+    ],
+)
+def test_quality_calls_for_its_specialist(change: dict[str, float], code: str) -> None:
+    quality = dataclasses.replace(GOOD, **change)
+    assert ran(quality, standard(ll=0.6, bg=0.6)) == {code}
+    assert ran(quality, standard(ll=0.99, bg=0.99)) == set()
+
+
+def test_a_good_file_calls_for_none_and_a_contradiction_for_its_own() -> None:
+    assert ran(GOOD, standard(ll=0.6, bg=0.6)) == set()
+    assert ran(GOOD, standard(ll=0.9, bg=0.3)) == {"bg"}
+
+
+def test_what_is_asked_for_runs_if_it_can() -> None:
+    certain = standard(ll=0.999)
+    assert ran(GOOD, certain, "all") == {"ll", "bg", "cm", "rr", "tm"}  # no sound
+    assert ran(GOOD, certain, "cm, tm") == {"cm", "tm"}
+    assert ran(dataclasses.replace(GOOD, frames=1, sound=True), certain, "all") == {"ll", "bg", "cm", "rr"}
+    decisions = route(GOOD, certain, ["ll"], parse_choice("all"))
+    assert [code for code, decision in decisions.items() if decision.run] == ["ll"]
+    assert "not installed" in decisions["cm"].reason
+    assert decisions["av"].reason == "its file is not installed"
+
+
+def test_without_a_standard_answer_all_that_can_see_run() -> None:
+    assert ran(GOOD, weighted_ensemble({"ll": None})) == {"ll", "bg", "cm", "rr", "tm"}
+
+
+def test_a_mistyped_choice_lists_the_valid_ones() -> None:
+    with pytest.raises(ValueError, match=r"'xx'.*auto, all.*ll, bg"):
+        parse_choice("ll,xx")
