@@ -1,0 +1,160 @@
+"""Traces of JPEG's 8 x 8 grid: where does a region sit on another grid than the picture?
+
+After T. Nikoukhah, J. Anger, M. Colom, J.-M. Morel, R. Grompone von Gioi, "ZERO: a local JPEG grid origin detector based
+on the number of DCT zeros and its applications in image forensics", IPOL 11, 2021: a pixel votes for the grid whose block
+around it has the most zeros among its DCT coefficients, and votes are believed when chance cannot explain them. Foreign
+grids are looked for in square windows of three sizes here, where ZERO grows regions.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import cv2
+import numpy as np
+
+from interceptor.detect.evidence.maps import EvidenceMap, share_above_half, spread
+from interceptor.detect.evidence.picture import BLOCK, DCT, Picture
+
+NAME = "blockgrid"
+LIMITS = (
+    "One paste in 64 falls on the picture's own grid and is not seen. Nothing is seen where the pasted part never was a "
+    "JPEG, was scaled or turned after it was one, is smaller than about 32 pixels, or where the whole was compressed "
+    "strongly afterwards. Collages and screenshots show several grids honestly; patterns that repeat every 8 pixels "
+    "can imitate one."
+)
+ORIGINS = BLOCK * BLOCK
+WINDOWS = (4, 8, 16)
+"""Sides of the windows, in blocks of 8 pixels."""
+STRIP = 512
+
+
+def grid_votes(luma: np.ndarray, without: int | None = None) -> np.ndarray:
+    """For each pixel the grid it votes for: uint8[H, W], 8 * row + column of the grid's origin, or 64 for no vote.
+
+    A pixel votes for the one 8 x 8 window around it that has the most DCT coefficients below 0.5, by the place of that
+    window modulo 8. It has no vote where two windows tie, or where the best one is the same along its rows or columns
+    (as in flat parts, whose zeros come from no grid), nor within 7 pixels of the border.
+    """
+    height, width = luma.shape
+    votes = np.full((height, width), ORIGINS, np.uint8)
+    for top in range(0, height - BLOCK + 1, STRIP):
+        # Windows of this strip and those that begin up to 7 rows above, which contain its pixels too.
+        first, last = max(0, top - BLOCK + 1), min(height, top + STRIP + BLOCK - 1)
+        end = min(height, top + STRIP)
+        votes[top:end] = _strip_votes(luma[first:last], first, without)[top - first : end - first]
+    votes[: BLOCK - 1], votes[1 - BLOCK :], votes[:, : BLOCK - 1], votes[:, 1 - BLOCK :] = (ORIGINS,) * 4
+    return votes
+
+
+def _strip_votes(luma: np.ndarray, first_row: int, without: int | None) -> np.ndarray:
+    zeros = np.zeros(luma.shape, np.uint8)
+    flat_rows = np.zeros(luma.shape, np.uint8)  # zeros in the first column of coefficients: all rows alike
+    flat_columns = np.zeros(luma.shape, np.uint8)
+    anchor = (0, 0)  # a window is named by its top left pixel
+    for row in range(BLOCK):
+        for column in range(BLOCK):
+            if row == column == 0:
+                continue
+            found = cv2.sepFilter2D(luma, cv2.CV_32F, DCT[column], DCT[row], anchor=anchor, borderType=cv2.BORDER_REFLECT)
+            small = cv2.inRange(found, -0.5, 0.5) & 1
+            zeros += small
+            if column == 0:
+                flat_rows += small
+            if row == 0:
+                flat_columns += small
+    rows, columns = np.arange(luma.shape[0]) + first_row, np.arange(luma.shape[1])
+    origin = ((rows % BLOCK) * BLOCK)[:, None] + columns % BLOCK
+    zeros[(flat_rows == BLOCK - 1) | (flat_columns == BLOCK - 1)] = 0
+    if without is not None:
+        zeros[origin == without] = 0
+    count = zeros.astype(np.uint16) * np.uint16(ORIGINS)
+    # The 64 windows around a pixel have 64 different origins: a tie shows as two different winners.
+    around, kernel = (BLOCK - 1, BLOCK - 1), np.ones((BLOCK, BLOCK), np.uint8)
+    forward = cv2.dilate(count + origin.astype(np.uint16), kernel, anchor=around) % ORIGINS
+    backward = ORIGINS - 1 - cv2.dilate(count + (ORIGINS - 1 - origin).astype(np.uint16), kernel, anchor=around) % ORIGINS
+    return np.where(forward == backward, forward, ORIGINS).astype(np.uint8)
+
+
+def log10_nfa(tests: float, cases: float, hits: np.ndarray) -> np.ndarray:
+    """Logarithm of the number of false alarms: how many of `tests` would by chance see `hits` or more of `cases`.
+
+    A grid is hit with probability 1/64. Hoeffding's bound of the binomial tail is used, so this is never too sure.
+    """
+    chance, share = 1 / ORIGINS, np.clip(hits / max(cases, 1e-9), 1e-12, 1)
+    rest = np.maximum(1 - share, 1e-12)
+    surprise = share * np.log(share / chance) + rest * np.log(rest / (1 - chance))
+    return math.log10(tests) - np.where(share > chance, cases * surprise, 0) / math.log(10)
+
+
+def votes_of_blocks(votes: np.ndarray) -> np.ndarray:
+    """How many pixels of each 8 x 8 block of the picture vote for each grid: float32[64, H // 8, W // 8]."""
+    rows, columns = votes.shape[0] // BLOCK, votes.shape[1] // BLOCK
+    whole = votes[: rows * BLOCK, : columns * BLOCK]
+    area = (columns, rows)
+    # Averages of 8 x 8 areas, which OpenCV does fast, are counts over 64.
+    return np.stack([cv2.resize(np.float32(whole == grid), area, interpolation=cv2.INTER_AREA) for grid in range(ORIGINS)]) * ORIGINS
+
+
+def foreign_grids(counts: np.ndarray, main: int | None) -> tuple[np.ndarray, np.ndarray]:
+    """Where windows vote for another grid than `main`: (float32 log10 NFA, int grid), both [rows, columns] of blocks.
+
+    A block takes the surest window around it, if the block and its neighbours vote for that window's grid themselves.
+    """
+    _, rows, columns = counts.shape
+    tests = float(ORIGINS * rows * columns * len(WINDOWS))
+    best, which = np.zeros((rows, columns), np.float32), np.full((rows, columns), -1)
+    for grid in range(ORIGINS):
+        if grid == main:
+            continue
+        near = cv2.boxFilter(counts[grid], -1, (3, 3), borderType=cv2.BORDER_REFLECT) > ORIGINS / 4
+        if not near.any():
+            continue
+        for side in WINDOWS:
+            if side > min(rows, columns):
+                continue
+            # Pixels are not independent: a block's worth of votes counts as one (as in ZERO).
+            hits = cv2.boxFilter(counts[grid], -1, (side, side), normalize=False, borderType=cv2.BORDER_CONSTANT) / ORIGINS
+            window = np.float32(log10_nfa(tests, side * side, hits))
+            reach = side // 2
+            window = cv2.erode(window, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
+            better = near & (window < best)
+            best[better], which[better] = window[better], grid
+    return best, which
+
+
+def blockgrid(picture: Picture) -> EvidenceMap:
+    """Regions that lie on another 8 x 8 grid than the rest, from any file that once was a JPEG, in whole or in part."""
+    if min(picture.shape) < 64:
+        return EvidenceMap.abstain(NAME, LIMITS, "the picture is smaller than 64 pixels a side")
+    counts = votes_of_blocks(grid_votes(picture.luma))
+    totals = counts.sum(axis=(1, 2)) / ORIGINS
+    blocks = counts.shape[1] * counts.shape[2]
+    grid_nfa = log10_nfa(ORIGINS, blocks, totals)
+    main = int(totals.argmax()) if grid_nfa.min() < 0 else None
+    nfa, which = foreign_grids(counts, main)
+    values = spread(np.where(nfa < 0, 0.5 + np.minimum(-nfa, 20) / 40, 0), BLOCK, picture.shape)
+    measures = {
+        "foreign_area": share_above_half(values),
+        "foreign_log10_nfa": float(nfa.min()),
+        "main_grid_row": float(main // BLOCK) if main is not None else -1.0,
+        "main_grid_column": float(main % BLOCK) if main is not None else -1.0,
+        "main_grid_log10_nfa": float(min(grid_nfa.min(), 0)),
+    }
+    return EvidenceMap(NAME, values, _caption(main, nfa, which, measures), LIMITS, measures=measures)
+
+
+def _caption(main: int | None, nfa: np.ndarray, which: np.ndarray, measures: dict[str, float]) -> str:
+    if main is None:
+        whole = "The picture as a whole shows no JPEG grid."
+    elif main == 0:
+        whole = "The picture shows the traces of one JPEG grid, beginning in its corner."
+    else:
+        whole = f"The picture shows a JPEG grid shifted by {main % BLOCK} across and {main // BLOCK} down: it was cropped since."
+    if not (nfa < 0).any():
+        return f"{whole} No region lies on another grid."
+    grid = int(which.ravel()[nfa.argmin()])
+    where = f"shifted by {grid % BLOCK} across and {grid // BLOCK} down"
+    share = measures["foreign_area"]
+    return f"{whole} The bright regions ({share:.1%} of the area) lie on another grid, {where}: they were pasted or moved."
