@@ -40,10 +40,10 @@ def scene(seed: int, height: int = 512, width: int = 640) -> np.ndarray:
     """A never compressed scene, uint8[H, W, 3]: shading, detail of all sizes, edges, and a little sensor noise."""
     rng = np.random.default_rng(seed)
     picture = np.zeros((height, width, 3))
-    for scale in (2, 4, 8, 16, 32, 64):
-        small = rng.normal(0, 1, (height // scale + 3, width // scale + 3, 3)) * [1, 0.9, 0.8]
-        small = 0.7 * small.mean(axis=2, keepdims=True) + 0.3 * small
-        picture += scale**0.8 * 2.2 * cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
+    for scale in (0.6, 1.2, 2.5, 5, 10, 20, 40):  # blurred, not enlarged: enlarging would leave a period
+        octave = rng.normal(0, 1, (height, width, 3)) * [0.3, 0.25, 0.2] + rng.normal(0, 0.8, (height, width, 1))
+        octave = cv2.GaussianBlur(octave, (0, 0), scale)
+        picture += octave * (4 * scale**0.4 / octave.std())
     for _ in range(12):
         corner, size = rng.integers(0, [width, height]), rng.integers(30, 150, 2)
         tone = rng.normal(0, 30, 3)

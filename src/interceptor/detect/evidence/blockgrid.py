@@ -77,12 +77,12 @@ def _strip_votes(luma: np.ndarray, first_row: int, without: int | None) -> np.nd
     return np.where(forward == backward, forward, ORIGINS).astype(np.uint8)
 
 
-def log10_nfa(tests: float, cases: float, hits: np.ndarray) -> np.ndarray:
+def log10_nfa(tests: float, cases: float, hits: np.ndarray, chance: float | np.ndarray = 1 / ORIGINS) -> np.ndarray:
     """Logarithm of the number of false alarms: how many of `tests` would by chance see `hits` or more of `cases`.
 
-    A grid is hit with probability 1/64. Hoeffding's bound of the binomial tail is used, so this is never too sure.
+    Hoeffding's bound of the binomial tail is used, so this is never too sure.
     """
-    chance, share = 1 / ORIGINS, np.clip(hits / max(cases, 1e-9), 1e-12, 1)
+    share = np.clip(hits / max(cases, 1e-9), 1e-12, 1)
     rest = np.maximum(1 - share, 1e-12)
     surprise = share * np.log(share / chance) + rest * np.log(rest / (1 - chance))
     return math.log10(tests) - np.where(share > chance, cases * surprise, 0) / math.log(10)
@@ -100,28 +100,36 @@ def votes_of_blocks(votes: np.ndarray) -> np.ndarray:
 def foreign_grids(counts: np.ndarray, main: int | None) -> tuple[np.ndarray, np.ndarray]:
     """Where windows vote for another grid than `main`: (float32 log10 NFA, int grid), both [rows, columns] of blocks.
 
-    A block takes the surest window around it, if the block and its neighbours vote for that window's grid themselves.
+    Chance is 1/64, or the grid's share of the whole picture's votes where that is more: beside the main grid, those that
+    share its rows or columns win more often. A block takes the surest window around it, if the blocks next to it vote for
+    that window's grid themselves.
     """
     _, rows, columns = counts.shape
     tests = float(ORIGINS * rows * columns * len(WINDOWS))
     best, which = np.zeros((rows, columns), np.float32), np.full((rows, columns), -1)
     for grid in range(ORIGINS):
-        if grid == main:
-            continue
-        near = cv2.boxFilter(counts[grid], -1, (3, 3), borderType=cv2.BORDER_REFLECT) > ORIGINS / 4
-        if not near.any():
+        chance = max(1 / ORIGINS, float(counts[grid].mean()) / ORIGINS)
+        near = cv2.boxFilter(counts[grid], -1, (5, 5), borderType=cv2.BORDER_REFLECT) > 5 * chance * ORIGINS
+        if grid == main or not near.any():
             continue
         for side in WINDOWS:
             if side > min(rows, columns):
                 continue
             # Pixels are not independent: a block's worth of votes counts as one (as in ZERO).
             hits = cv2.boxFilter(counts[grid], -1, (side, side), normalize=False, borderType=cv2.BORDER_CONSTANT) / ORIGINS
-            window = np.float32(log10_nfa(tests, side * side, hits))
-            reach = side // 2
-            window = cv2.erode(window, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
+            window = np.float32(log10_nfa(tests, side * side, hits, chance))
+            window = cv2.erode(window, np.ones((side + 1, side + 1), np.uint8))
             better = near & (window < best)
             best[better], which[better] = window[better], grid
     return best, which
+
+
+def main_grid(counts: np.ndarray) -> tuple[int | None, float]:
+    """The grid of the picture as a whole, or None, and its log10 NFA. It must have a fifth of all pixels' votes."""
+    totals = counts.sum(axis=(1, 2)) / ORIGINS
+    blocks = counts.shape[1] * counts.shape[2]
+    nfa = float(log10_nfa(ORIGINS, blocks, totals).min())
+    return (int(totals.argmax()) if nfa < 0 and totals.max() > blocks / 5 else None), min(nfa, 0.0)
 
 
 def blockgrid(picture: Picture) -> EvidenceMap:
@@ -129,10 +137,9 @@ def blockgrid(picture: Picture) -> EvidenceMap:
     if min(picture.shape) < 64:
         return EvidenceMap.abstain(NAME, LIMITS, "the picture is smaller than 64 pixels a side")
     counts = votes_of_blocks(grid_votes(picture.luma))
-    totals = counts.sum(axis=(1, 2)) / ORIGINS
-    blocks = counts.shape[1] * counts.shape[2]
-    grid_nfa = log10_nfa(ORIGINS, blocks, totals)
-    main = int(totals.argmax()) if grid_nfa.min() < 0 else None
+    main, main_nfa = main_grid(counts)
+    if main is not None:  # the last save hides older grids: they are seen once its own no longer stands
+        counts = votes_of_blocks(grid_votes(picture.luma, without=main))
     nfa, which = foreign_grids(counts, main)
     values = spread(np.where(nfa < 0, 0.5 + np.minimum(-nfa, 20) / 40, 0), BLOCK, picture.shape)
     measures = {
@@ -140,7 +147,7 @@ def blockgrid(picture: Picture) -> EvidenceMap:
         "foreign_log10_nfa": float(nfa.min()),
         "main_grid_row": float(main // BLOCK) if main is not None else -1.0,
         "main_grid_column": float(main % BLOCK) if main is not None else -1.0,
-        "main_grid_log10_nfa": float(min(grid_nfa.min(), 0)),
+        "main_grid_log10_nfa": main_nfa,
     }
     return EvidenceMap(NAME, values, _caption(main, nfa, which, measures), LIMITS, measures=measures)
 
