@@ -72,8 +72,8 @@ def lower_quality(source: np.ndarray, other: np.ndarray, region: tuple[slice, sl
 
 
 def shifted_grid(source: np.ndarray, other: np.ndarray, region: tuple[slice, slice]) -> tuple[np.ndarray, np.ndarray]:
-    """A JPEG of quality 90 with a part of another of quality 70, whose grid is shifted by (3, 5)."""
-    whole, part = jpeg(source, 90), np.roll(jpeg(np.roll(other, (-3, -5), (0, 1)), 70), (3, 5), (0, 1))
+    """A JPEG of quality 95 with a part of another of quality 60, whose grid is shifted by (3, 5)."""
+    whole, part = jpeg(source, 95), np.roll(jpeg(np.roll(other, (-3, -5), (0, 1)), 60), (3, 5), (0, 1))
     return whole, _put(whole, part, region)
 
 
@@ -103,7 +103,7 @@ FORGERIES: dict[str, tuple[Forger, Saved]] = {
     "error_level": (other_history, PNG),
     "ghosts": (lower_quality, Saved("JPEG", {"quality": 95, "subsampling": 0})),
     "quantisation": (other_history, Saved("JPEG", {"quality": 92, "subsampling": 0})),
-    "blockgrid": (shifted_grid, Saved("JPEG", {"quality": 95, "subsampling": 0})),
+    "blockgrid": (shifted_grid, PNG),
     "noise": (other_noise, PNG),
     "demosaic": (mosaicked, PNG),
     "resampling": (enlarged, PNG),

@@ -14,7 +14,7 @@ import math
 import cv2
 import numpy as np
 
-from interceptor.detect.evidence.maps import EvidenceMap, share_above_half, spread
+from interceptor.detect.evidence.maps import LEAST_AREA, EvidenceMap, share_above_half, spread
 from interceptor.detect.evidence.picture import Picture
 
 NAME = "demosaic"
@@ -66,7 +66,7 @@ def demosaic(picture: Picture) -> EvidenceMap:
         "informative_area": float(np.mean(interpolated + measured > 10)),
     }
     caption = "The picture keeps the traces of a camera's colour interpolation. "
-    if measures["missing_area"] > 0:
+    if measures["missing_area"] > LEAST_AREA:
         caption += f"They are missing or out of step in the bright regions ({measures['missing_area']:.1%} of the area)."
     else:
         caption += "They run through all parts that can tell."

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from interceptor.detect.evidence.blockgrid import grid_votes, votes_of_blocks
-from interceptor.detect.evidence.maps import EvidenceMap, share_above_half, spread
+from interceptor.detect.evidence.maps import LEAST_AREA, EvidenceMap, share_above_half, spread
 from interceptor.detect.evidence.picture import BLOCK, Picture
 
 NAME = "ghosts"
@@ -72,7 +72,7 @@ def ghosts(picture: Picture) -> EvidenceMap:
             best, quality = float(excess.max()), QUALITIES[int(excess.max(axis=(1, 2)).argmax())]
         values = np.maximum(values, spread(excess.max(axis=0) / FULL_DIP, SQUARE, picture.shape, (row, column)))
     measures = {"ghost_area": share_above_half(values), "deepest_dip": best, "quality": float(quality)}
-    if measures["ghost_area"] > 0:
+    if measures["ghost_area"] > LEAST_AREA:
         caption = (
             f"The bright regions ({measures['ghost_area']:.1%} of the area) behave as if they, or everything but they, had "
             f"once been saved as a JPEG of a quality near {quality}."

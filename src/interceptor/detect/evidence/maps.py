@@ -8,6 +8,10 @@ import cv2
 import numpy as np
 
 
+LEAST_AREA = 0.003
+"""Share of the area from which a caption points at what is bright: smaller specks come by chance."""
+
+
 @dataclass(frozen=True)
 class EvidenceMap:
     """One kind of evidence about one picture. Evidence, never a verdict: it enters none without calibration.

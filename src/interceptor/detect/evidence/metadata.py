@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from interceptor.detect.evidence.credentials import describe_credentials
-from interceptor.detect.evidence.maps import EvidenceMap, share_above_half
+from interceptor.detect.evidence.maps import LEAST_AREA, EvidenceMap, share_above_half
 from interceptor.detect.evidence.picture import Picture
 from interceptor.media.stills import open_picture
 
@@ -68,7 +68,7 @@ def metadata(picture: Picture) -> EvidenceMap:
         measures["preview_differs"] = share_above_half(values)
         sentences.append(
             f"The preview picture inside the file differs from the picture in {measures['preview_differs']:.1%} of the area."
-            if measures["preview_differs"] > 0
+            if measures["preview_differs"] > LEAST_AREA
             else "The preview picture inside the file agrees with the picture."
         )
     said, found = describe_credentials(picture.path)

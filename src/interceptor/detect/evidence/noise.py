@@ -10,7 +10,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from interceptor.detect.evidence.maps import EvidenceMap, block_mean, block_median, share_above_half, spread
+from interceptor.detect.evidence.maps import LEAST_AREA, EvidenceMap, block_mean, block_median, share_above_half, spread
 from interceptor.detect.evidence.picture import Picture
 
 NAME = "noise"
@@ -76,7 +76,7 @@ def noise(picture: Picture) -> EvidenceMap:
         "usable_area": float(usable.mean()),
     }
     caption = f"The noise is {measures['median_level']:.1f} grey levels (median). "
-    if odd.any():
+    if measures["odd_area"] > LEAST_AREA:
         kind = "noisier" if np.median(smooth[odd]) > 0 else "smoother"
         caption += (
             f"The bright regions ({measures['odd_area']:.1%} of the area) are mostly {kind} than equally bright and equally "

@@ -11,7 +11,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from interceptor.detect.evidence.maps import EvidenceMap, share_above_half, spread
+from interceptor.detect.evidence.maps import LEAST_AREA, EvidenceMap, share_above_half, spread
 from interceptor.detect.evidence.picture import BLOCK, Picture, block_dct
 
 NAME = "quantisation"
@@ -94,7 +94,7 @@ def quantisation(picture: Picture) -> EvidenceMap:
     values = spread(1 / (1 + np.exp(-np.clip(evidence, -30, 30))), BLOCK, picture.shape)
     measures["single_area"] = share_above_half(values)
     caption = "The picture was compressed as a JPEG twice. "
-    if measures["single_area"] > 0:
+    if measures["single_area"] > LEAST_AREA:
         caption += f"The bright regions ({measures['single_area']:.1%} of the area) lack the first of the two: they came later."
     else:
         caption += "All of it shows both."

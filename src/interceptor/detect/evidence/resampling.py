@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from interceptor.detect.evidence.maps import EvidenceMap, share_above_half, spread
+from interceptor.detect.evidence.maps import LEAST_AREA, EvidenceMap, share_above_half, spread
 from interceptor.detect.evidence.picture import Picture
 
 NAME = "resampling"
@@ -29,20 +29,34 @@ LOWEST = 0.06
 PREDICTOR = np.array([[-1, 4, -6, 4, -1]], np.float32) / 6
 """What a pixel's four neighbours in its row predict, less the pixel."""
 BINS = 2 * WINDOW
+LOBE = 2
+"""Bins on either side of a harmonic of JPEG's grid that its changes from block to block fill."""
+LEAST_WIDTH = 0.5
 GRIDDED = 2.0
 """Power over its level at the harmonics of 1/8, in the median window; chance gives 0.7."""
+SURE = 6.0
+"""A peak is shown from a number of false alarms of 10^-6 on: windows overlap, and scenes are not pure noise."""
 NEAR = 8
 """Bins on either side from which the level of the spectrum is taken."""
 
 
-def profile_spectra(detail: np.ndarray) -> np.ndarray:
-    """Power spectra of windows, of the mean of `detail` float32[H, W] over their rows: float32[rows, columns, bins]."""
-    height, width = detail.shape
-    rows = (height - WINDOW) // STEP + 1
+def profiles(detail: np.ndarray) -> np.ndarray:
+    """Means of `detail` float32[H, W] over the rows of each window: float32[rows, columns, WINDOW]."""
+    rows = (detail.shape[0] - WINDOW) // STEP + 1
     means = np.stack([detail[row * STEP : row * STEP + WINDOW].mean(axis=0) for row in range(rows)])
-    windows = sliding_window_view(means, WINDOW, axis=1)[:, ::STEP]
-    windows = (windows - windows.mean(axis=2, keepdims=True)) * np.hanning(WINDOW).astype(np.float32)
-    return np.abs(np.fft.rfft(windows, BINS, axis=2)).astype(np.float32) ** 2
+    return sliding_window_view(means, WINDOW, axis=1)[:, ::STEP]
+
+
+def over_level(profile: np.ndarray) -> np.ndarray:
+    """Power spectra over the mean level of their neighbourhood: float32[rows, columns, BINS // 2 + 1].
+
+    The level is told robustly by the median, which is ln 2 of the mean where chance alone reigns.
+    """
+    windows = (profile - profile.mean(axis=2, keepdims=True)) * np.hanning(WINDOW).astype(np.float32)
+    power = np.abs(np.fft.rfft(windows, BINS, axis=2)).astype(np.float32) ** 2
+    padded = np.pad(power, ((0, 0), (0, 0), (NEAR, NEAR)), mode="reflect")
+    level = np.median(sliding_window_view(padded, 2 * NEAR + 1, axis=2)[:, :, :, ::2], axis=3) / np.log(2)
+    return power / np.maximum(level, 1e-9)
 
 
 def peaks(luma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -52,24 +66,22 @@ def peaks(luma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     belongs to the scene and does not count, nor do the harmonics of 1/8 where the picture has JPEG's grid.
     """
     residue = cv2.filter2D(luma, cv2.CV_32F, PREDICTOR, borderType=cv2.BORDER_REFLECT)
-    predictable = _over_level(profile_spectra(np.exp(-(residue**2) / 2)))
+    width = max(float(np.median(np.abs(residue))), LEAST_WIDTH)
+    predictable = profiles(np.exp(-0.5 * (residue / width) ** 2))
+    spectrum = over_level(predictable)
+    bins, eighth = np.arange(spectrum.shape[2]), BINS // 8
+    if np.median(spectrum[..., eighth : BINS // 2 : eighth]) > GRIDDED:
+        phases = predictable.reshape(*predictable.shape[:2], WINDOW // 8, 8)
+        spectrum = over_level((phases - phases.mean(axis=2, keepdims=True)).reshape(predictable.shape))
+        spectrum[..., np.abs(bins - eighth * np.round(bins / eighth)) <= LOBE] = 0
     gradient = cv2.filter2D(luma, cv2.CV_32F, np.array([[-0.5, 0, 0.5]], np.float32), borderType=cv2.BORDER_REFLECT)
-    surprise = predictable - _over_level(profile_spectra(gradient))
-    bins = np.arange(surprise.shape[2])
-    eighths = BINS // 8
-    if np.median(predictable[..., eighths : BINS // 2 : eighths]) > GRIDDED:
-        surprise[..., np.abs(bins - eighths * np.round(bins / eighths)) < 2] = 0
+    surprise = spectrum - over_level(profiles(gradient))
     surprise[..., bins < LOWEST * BINS] = 0
+    beside = np.pad(spectrum, ((0, 0), (0, 0), (1, 1)))
+    surprise[(spectrum < beside[..., :-2]) | (spectrum < beside[..., 2:])] = 0  # flanks of a peak elsewhere
     tests = surprise.shape[0] * surprise.shape[1] * WINDOW
     best = surprise.argmax(axis=2)
     return np.float32(np.log10(tests) - surprise.max(axis=2) / np.log(10)), np.float32(best / BINS)
-
-
-def _over_level(power: np.ndarray) -> np.ndarray:
-    """Power over the mean level of its neighbourhood, which the median tells robustly (ln 2 of the mean)."""
-    padded = np.pad(power, ((0, 0), (0, 0), (NEAR, NEAR)), mode="reflect")
-    level = np.median(sliding_window_view(padded, 2 * NEAR + 1, axis=2)[:, :, :, ::2], axis=3) / np.log(2)
-    return power / np.maximum(level, 1e-9)
 
 
 def resampling(picture: Picture) -> EvidenceMap:
@@ -85,12 +97,12 @@ def resampling(picture: Picture) -> EvidenceMap:
         of_whole = sure & (np.abs(at - common) < 1.5 / WINDOW)
         if of_whole.mean() > 0.4:  # the picture's own period
             whole, sure = float(common), sure & ~of_whole
-        strength = np.where(sure, 0.5 + np.minimum(-nfa, 6) / 12, 0)
+        strength = np.where(sure & (nfa < -SURE), np.minimum(-nfa / (2 * SURE), 1), 0)
         strongest = max(strongest, float(-nfa[sure].min())) if sure.any() else strongest
         values = np.maximum(values, spread(strength, STEP, picture.shape, ((WINDOW - STEP) // 2, (WINDOW - STEP) // 2)))
     measures = {"resampled_area": share_above_half(values), "whole_period": 1 / whole if whole else 0.0, "peak": strongest}
     caption = f"The whole picture has a period of {1 / whole:.2f} pixels: it was scaled, or is as a camera's colour filter left it. " if whole else ""
-    if measures["resampled_area"] > 0:
+    if measures["resampled_area"] > LEAST_AREA:
         caption += (
             f"The bright regions ({measures['resampled_area']:.1%} of the area) have a regular period, as enlarged or turned "
             "parts have."
