@@ -54,7 +54,9 @@ def look(name: str, data: bytes, folder: Path) -> EvidenceMap:
 def forged(folder: Path) -> None:
     """A region of 6 % of each sample, from the next sample, for each map; pixel AUC, and areas above one half."""
     pictures = samples()
-    print("| map | pixel AUC, median (lowest) | of the forged area above .5 | of the rest | authentic twin | abstained |")
+    print(
+        "| map | pixel AUC, median (lowest) | of the forged area above .5 | of the rest | authentic twin | abstained |"
+    )
     print("|---|---|---|---|---|---|")
     for name, (forge, saved) in FORGERIES.items():
         aucs, inside, outside, quiet, abstained = [], [], [], [], 0

@@ -120,8 +120,10 @@ def test_maps_are_turned_as_the_picture_is_displayed(tmp_path: Path, orientation
     exif[0x0112] = orientation
     path = tmp_path / "turned.png"
     Image.fromarray(forged).save(path, exif=exif)
-    values = next(item.values for item in gather_evidence(path) if item.name == "noise")
+    picture = read_picture(path)
+    values = MAPS["noise"](picture).values
     assert values is not None
+    values = picture.displayed(values)
     # The stored top left corner, where it is displayed: (bottom, right).
     corner = {1: (0, 0), 2: (0, 1), 3: (1, 1), 4: (1, 0), 5: (0, 0), 6: (0, 1), 7: (1, 1), 8: (1, 0)}[orientation]
     halves = [part.mean() for half in np.array_split(values, 2, 0) for part in np.array_split(half, 2, 1)]
@@ -161,12 +163,24 @@ def test_standard_tables_are_known_by_their_quality(tmp_path: Path, quality: int
 
 def test_metadata_report_contradictions(tmp_path: Path) -> None:
     exif = Image.Exif()
-    exif[0x010F], exif[0x0110], exif[0x0131], exif[0x0132] = "Maker", "One", "Adobe Photoshop 25.0", "2024:05:02 10:00:00"
+    exif[0x010F], exif[0x0110], exif[0x0131], exif[0x0132] = (
+        "Maker",
+        "One",
+        "Adobe Photoshop 25.0",
+        "2024:05:02 10:00:00",
+    )
     exif.get_ifd(0x8769).update({0x9003: "2024:05:01 09:00:00", 0xA002: 4000, 0xA003: 3000})
     path = tmp_path / "edited.jpg"
     Image.fromarray(scene(0)).save(path, quality=87, exif=exif)
     found = MAPS["metadata"](read_picture(path))
-    for words in ("camera Maker One", "Photoshop 25.0, which edits", "modified at", "4000 x 3000", "quality 87", "no content"):
+    for words in (
+        "camera Maker One",
+        "Photoshop 25.0, which edits",
+        "modified at",
+        "4000 x 3000",
+        "quality 87",
+        "no content",
+    ):
         assert words in found.caption
     assert found.measures == {
         "exif": 1, "editor": 1, "dates_differ": 1, "size_differs": 1, "standard_tables": 1, "quality": 87, "c2pa": 0,
@@ -199,29 +213,41 @@ def jpeg_bytes(rgb: np.ndarray) -> bytes:
 
 
 def with_preview(picture: bytes, preview: bytes) -> bytes:
-    """A JPEG with an EXIF block that holds nothing but a thumbnail."""
+    """A JPEG with an EXIF block that holds little but a thumbnail."""
 
     def entry(tag: int, value: int) -> bytes:
-        return tag.to_bytes(2, "little") + (4).to_bytes(2, "little") + (1).to_bytes(4, "little") + value.to_bytes(4, "little")
+        return (
+            tag.to_bytes(2, "little")
+            + (4).to_bytes(2, "little")
+            + (1).to_bytes(4, "little")
+            + value.to_bytes(4, "little")
+        )
 
-    first = b"II*\0" + (8).to_bytes(4, "little") + (0).to_bytes(2, "little") + (14).to_bytes(4, "little")
+    first = (
+        b"II*\0"
+        + (8).to_bytes(4, "little")
+        + (1).to_bytes(2, "little")
+        + entry(0x0100, 640)
+        + (26).to_bytes(4, "little")
+    )
     start = len(first) + 2 + 24 + 4
     second = (2).to_bytes(2, "little") + entry(0x0201, start) + entry(0x0202, len(preview)) + bytes(4)
     body = b"Exif\0\0" + first + second + preview
     return picture[:2] + b"\xff\xe1" + (len(body) + 2).to_bytes(2, "big") + body + picture[2:]
 
 
+SMALL = scene(0, 160, 208)
 ODD = {
-    "16 bits": lambda: Image.fromarray((scene(0)[..., 0].astype(np.uint16) * 257)),
-    "grey": lambda: Image.fromarray(scene(0)[..., 0]),
-    "palette": lambda: Image.fromarray(scene(0)).quantize(64),
-    "alpha": lambda: Image.fromarray(np.dstack([scene(0), scene(1)[..., :1]])),
-    "one colour": lambda: Image.new("RGB", (300, 200), (90, 90, 90)),
-    "white": lambda: Image.new("RGB", (300, 200), "white"),
-    "one pixel wide": lambda: Image.fromarray(scene(0)[:, :1]),
-    "one pixel high": lambda: Image.fromarray(scene(0)[:1]),
+    "16 bits": lambda: Image.fromarray(SMALL[..., 0].astype(np.uint16) * 257),
+    "grey": lambda: Image.fromarray(SMALL[..., 0]),
+    "palette": lambda: Image.fromarray(SMALL).quantize(64),
+    "alpha": lambda: Image.fromarray(np.dstack([SMALL, SMALL[..., :1]])),
+    "one colour": lambda: Image.new("RGB", (208, 160), (90, 90, 90)),
+    "white": lambda: Image.new("RGB", (208, 160), "white"),
+    "one pixel wide": lambda: Image.fromarray(SMALL[:, :1]),
+    "one pixel high": lambda: Image.fromarray(SMALL[:1]),
     "one pixel": lambda: Image.new("RGB", (1, 1)),
-    "not whole blocks": lambda: Image.fromarray(scene(0)[:131, :203]),
+    "not whole blocks": lambda: Image.fromarray(SMALL[:131, :203]),
 }
 
 
@@ -288,4 +314,4 @@ def test_overlay_leaves_the_picture_where_the_map_is_dark() -> None:
     assert both.shape == (64, 128 + GAP, 3)
     overlay = both[:, 64 + GAP :].astype(int)
     np.testing.assert_array_equal(overlay[:, :32, 0], cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)[:, :32])
-    assert np.abs(overlay[:, 32:] - both[:, 32:64].astype(int)).mean() < 30
+    assert np.abs(overlay[:, 32:] - both[:, 32:64].astype(int)).mean() < 40

@@ -1,15 +1,14 @@
 """Traces of JPEG's 8 x 8 grid: where does a region sit on another grid than the picture?
 
-After T. Nikoukhah, J. Anger, M. Colom, J.-M. Morel, R. Grompone von Gioi, "ZERO: a local JPEG grid origin detector based
-on the number of DCT zeros and its applications in image forensics", IPOL 11, 2021: a pixel votes for the grid whose block
-around it has the most zeros among its DCT coefficients, and votes are believed when chance cannot explain them. Foreign
-grids are looked for in square windows of three sizes here, where ZERO grows regions.
+After T. Nikoukhah, J. Anger, M. Colom, J.-M. Morel, R. Grompone von Gioi, "ZERO: a local JPEG grid origin detector
+based on the number of DCT zeros and its applications in image forensics", IPOL 11, 2021: a pixel votes for the grid
+whose block around it has the most zeros among its DCT coefficients, and votes are believed when chance cannot explain
+them. Foreign grids are looked for in square windows of three sizes here, where ZERO grows regions.
 """
 
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -19,10 +18,10 @@ from interceptor.detect.evidence.picture import BLOCK, DCT, Picture
 
 NAME = "blockgrid"
 LIMITS = (
-    "One paste in 64 falls on the picture's own grid and is not seen. Nothing is seen where the pasted part never was a "
-    "JPEG, was scaled or turned after it was one, is smaller than about 32 pixels, or where the whole was compressed "
-    "strongly afterwards. Collages and screenshots show several grids honestly; patterns that repeat every 8 pixels "
-    "can imitate one."
+    "One paste in 64 falls on the picture's own grid and is not seen. Nothing is seen where the pasted part never "
+    "was a JPEG, was scaled or turned after it was one, is smaller than about 32 pixels, or where the whole was "
+    "compressed strongly afterwards. Collages and screenshots show several grids honestly; patterns that repeat "
+    "every 8 pixels can imitate one."
 )
 ORIGINS = BLOCK * BLOCK
 WINDOWS = (4, 8, 16)
@@ -57,7 +56,9 @@ def _strip_votes(luma: np.ndarray, first_row: int, without: int | None) -> np.nd
         for column in range(BLOCK):
             if row == column == 0:
                 continue
-            found = cv2.sepFilter2D(luma, cv2.CV_32F, DCT[column], DCT[row], anchor=anchor, borderType=cv2.BORDER_REFLECT)
+            found = cv2.sepFilter2D(
+                luma, cv2.CV_32F, DCT[column], DCT[row], anchor=anchor, borderType=cv2.BORDER_REFLECT
+            )
             small = cv2.inRange(found, -0.5, 0.5) & 1
             zeros += small
             if column == 0:
@@ -73,7 +74,9 @@ def _strip_votes(luma: np.ndarray, first_row: int, without: int | None) -> np.nd
     # The 64 windows around a pixel have 64 different origins: a tie shows as two different winners.
     around, kernel = (BLOCK - 1, BLOCK - 1), np.ones((BLOCK, BLOCK), np.uint8)
     forward = cv2.dilate(count + origin.astype(np.uint16), kernel, anchor=around) % ORIGINS
-    backward = ORIGINS - 1 - cv2.dilate(count + (ORIGINS - 1 - origin).astype(np.uint16), kernel, anchor=around) % ORIGINS
+    backward = (
+        ORIGINS - 1 - cv2.dilate(count + (ORIGINS - 1 - origin).astype(np.uint16), kernel, anchor=around) % ORIGINS
+    )
     return np.where(forward == backward, forward, ORIGINS).astype(np.uint8)
 
 
@@ -94,15 +97,18 @@ def votes_of_blocks(votes: np.ndarray) -> np.ndarray:
     whole = votes[: rows * BLOCK, : columns * BLOCK]
     area = (columns, rows)
     # Averages of 8 x 8 areas, which OpenCV does fast, are counts over 64.
-    return np.stack([cv2.resize(np.float32(whole == grid), area, interpolation=cv2.INTER_AREA) for grid in range(ORIGINS)]) * ORIGINS
+    return (
+        np.stack([cv2.resize(np.float32(whole == grid), area, interpolation=cv2.INTER_AREA) for grid in range(ORIGINS)])
+        * ORIGINS
+    )
 
 
 def foreign_grids(counts: np.ndarray, main: int | None) -> tuple[np.ndarray, np.ndarray]:
     """Where windows vote for another grid than `main`: (float32 log10 NFA, int grid), both [rows, columns] of blocks.
 
-    Chance is 1/64, or the grid's share of the whole picture's votes where that is more: beside the main grid, those that
-    share its rows or columns win more often. A block takes the surest window around it, if the blocks next to it vote for
-    that window's grid themselves.
+    Chance is 1/64, or the grid's share of the whole picture's votes where that is more: beside the main grid, those
+    that share its rows or columns win more often. A block takes the surest window around it, if the blocks next to it
+    vote for that window's grid themselves.
     """
     _, rows, columns = counts.shape
     tests = float(ORIGINS * rows * columns * len(WINDOWS))
@@ -116,7 +122,9 @@ def foreign_grids(counts: np.ndarray, main: int | None) -> tuple[np.ndarray, np.
             if side > min(rows, columns):
                 continue
             # Pixels are not independent: a block's worth of votes counts as one (as in ZERO).
-            hits = cv2.boxFilter(counts[grid], -1, (side, side), normalize=False, borderType=cv2.BORDER_CONSTANT) / ORIGINS
+            hits = (
+                cv2.boxFilter(counts[grid], -1, (side, side), normalize=False, borderType=cv2.BORDER_CONSTANT) / ORIGINS
+            )
             window = np.float32(log10_nfa(tests, side * side, hits, chance))
             window = cv2.erode(window, np.ones((side + 1, side + 1), np.uint8))
             better = near & (window < best)
@@ -158,10 +166,13 @@ def _caption(main: int | None, nfa: np.ndarray, which: np.ndarray, measures: dic
     elif main == 0:
         whole = "The picture shows the traces of one JPEG grid, beginning in its corner."
     else:
-        whole = f"The picture shows a JPEG grid shifted by {main % BLOCK} across and {main // BLOCK} down: it was cropped since."
+        shift = f"{main % BLOCK} across and {main // BLOCK} down"
+        whole = f"The picture shows a JPEG grid shifted by {shift}: it was cropped since."
     if not (nfa < 0).any():
         return f"{whole} No region lies on another grid."
     grid = int(which.ravel()[nfa.argmin()])
     where = f"shifted by {grid % BLOCK} across and {grid // BLOCK} down"
     share = measures["foreign_area"]
-    return f"{whole} The bright regions ({share:.1%} of the area) lie on another grid, {where}: they were pasted or moved."
+    return (
+        f"{whole} The bright regions ({share:.1%} of the area) lie on another grid, {where}: they were pasted or moved."
+    )

@@ -14,7 +14,8 @@ LABEL = b"c2pa"
 
 
 def carries_manifest(path: Path) -> bool:
-    """Whether a JPEG or PNG holds a JUMBF box with the label of C2PA. Other formats are searched for the box as bytes."""
+    """Whether a JPEG or PNG holds a JUMBF box with the label of C2PA. Other formats are searched for the box as
+    bytes."""
     data = path.read_bytes()
     if data.startswith(b"\xff\xd8"):
         return any(marker == 0xEB and b"jumb" in body and LABEL in body for marker, body in _jpeg_segments(data))

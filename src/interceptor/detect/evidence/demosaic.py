@@ -2,9 +2,9 @@
 
 A sensor has one colour a pixel; the others are interpolated and so lie between their neighbours. Green is measured on
 one of two chequerboards. C.-H. Choi, J.-H. Choi, H.-K. Lee, "CFA pattern identification of digital cameras using
-intermediate value counting", ACM MM&Sec 2011, counts such values to name the pattern; here they are counted in windows, as
-P. Ferrara et al. ("Image Forgery Localization via Fine-Grained Analysis of CFA Artifacts", IEEE TIFS 7(5), 2012) do with
-variances.
+intermediate value counting", ACM MM&Sec 2011, counts such values to name the pattern; here they are counted in
+windows, as P. Ferrara et al. ("Image Forgery Localization via Fine-Grained Analysis of CFA Artifacts", IEEE TIFS
+7(5), 2012) do with variances.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from interceptor.detect.evidence.picture import Picture
 
 NAME = "demosaic"
 LIMITS = (
-    "Only full-size pictures of single-sensor cameras with little compression (about JPEG 95 and better) keep this trace; "
-    "telephones often lose it themselves. Smooth and clipped parts are left dark: they cannot tell. A part copied by an "
-    "even number of pixels within the same picture is in step and is not seen."
+    "Only full-size pictures of single-sensor cameras with little compression (about JPEG 95 and better) keep this "
+    "trace; telephones often lose it themselves. Smooth and clipped parts are left dark: they cannot tell. A part "
+    "copied by an even number of pixels within the same picture is in step and is not seen."
 )
 SIDE = 16
 WINDOW = 3
@@ -47,7 +47,7 @@ def demosaic(picture: Picture) -> EvidenceMap:
     area = (found.shape[1] // SIDE, found.shape[0] // SIDE)
     counts = []
     for lattice in (even, ~even):
-        whole = np.float32(found & lattice)[: area[1] * SIDE, : area[0] * SIDE]
+        whole = (found & lattice).astype(np.float32)[: area[1] * SIDE, : area[0] * SIDE]
         blocks = cv2.resize(whole, area, interpolation=cv2.INTER_AREA) * SIDE**2
         counts.append(cv2.boxFilter(blocks, -1, (WINDOW, WINDOW), normalize=False, borderType=cv2.BORDER_CONSTANT))
     totals = [float(count.sum()) / WINDOW**2 for count in counts]
@@ -57,7 +57,7 @@ def demosaic(picture: Picture) -> EvidenceMap:
         return EvidenceMap.abstain(NAME, LIMITS, reason)
     share = max(share, 0.01)
     interpolated, measured = sorted(counts, key=lambda count: float(count.sum()))
-    # Log-odds of "no trace" (both alike) against "as the rest". Neighbouring extremes are not independent, hence a third.
+    # Log-odds of "no trace" (both alike) against "as the rest"; neighbours are not independent, hence a third.
     log_odds = interpolated * math.log(0.5 / share) + measured * math.log(0.5 / (1 - share))
     values = spread(1 / (1 + np.exp(-np.clip(log_odds / 3 - 4, -30, 30))), SIDE, picture.shape)
     measures = {
@@ -67,7 +67,9 @@ def demosaic(picture: Picture) -> EvidenceMap:
     }
     caption = "The picture keeps the traces of a camera's colour interpolation. "
     if measures["missing_area"] > LEAST_AREA:
-        caption += f"They are missing or out of step in the bright regions ({measures['missing_area']:.1%} of the area)."
+        caption += (
+            f"They are missing or out of step in the bright regions ({measures['missing_area']:.1%} of the area)."
+        )
     else:
         caption += "They run through all parts that can tell."
     return EvidenceMap(NAME, values, caption, LIMITS, measures=measures)

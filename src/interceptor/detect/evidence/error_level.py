@@ -10,8 +10,9 @@ from interceptor.media.ela import ela
 
 NAME = "error_level"
 LIMITS = (
-    "The weakest of the maps. Edges, texture and saturated colours are bright in every picture; compare like with like "
-    "only, such as one edge with another. A forgery saved together with its surroundings several times is level with them."
+    "The weakest of the maps. Edges, texture and saturated colours are bright in every picture; compare like with "
+    "like only, such as one edge with another. A forgery saved together with its surroundings several times is "
+    "level with them."
 )
 QUALITY = 90
 FULL_SCALE = 32.0

@@ -1,8 +1,8 @@
 """JPEG ghosts: was a region once compressed at a lower quality than the rest?
 
-H. Farid, "Exposing Digital Forgeries from JPEG Ghosts", IEEE TIFS 4(1), 2009: a region that was a JPEG of quality q before
-changes less than expected when the picture is saved at q once more. The dip is measured for each 16 x 16 square, and
-what the whole picture shares (an earlier save of all of it) is taken out.
+H. Farid, "Exposing Digital Forgeries from JPEG Ghosts", IEEE TIFS 4(1), 2009: a region that was a JPEG of quality q
+before changes less than expected when the picture is saved at q once more. The dip is measured for each 16 x 16
+square, and what the whole picture shares (an earlier save of all of it) is taken out.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from interceptor.detect.evidence.picture import BLOCK, Picture
 
 NAME = "ghosts"
 LIMITS = (
-    "Seen only where the region had a lower quality than the last save of the whole, and where its grid is the picture's "
-    "or one of the three other grids with the most votes. Smooth parts say nothing. A region that was merely darkened or "
-    "repainted inside the camera's own JPEG can look the same as a paste."
+    "Seen only where the region had a lower quality than the last save of the whole, and where its grid is the "
+    "picture's or one of the three other grids with the most votes. Smooth parts say nothing. A region that was "
+    "merely darkened or repainted inside the camera's own JPEG can look the same as a paste."
 )
 QUALITIES = tuple(range(40, 100, 5))
 SQUARE = 16
@@ -74,8 +74,8 @@ def ghosts(picture: Picture) -> EvidenceMap:
     measures = {"ghost_area": share_above_half(values), "deepest_dip": best, "quality": float(quality)}
     if measures["ghost_area"] > LEAST_AREA:
         caption = (
-            f"The bright regions ({measures['ghost_area']:.1%} of the area) behave as if they, or everything but they, had "
-            f"once been saved as a JPEG of a quality near {quality}."
+            f"The bright regions ({measures['ghost_area']:.1%} of the area) behave as if they, or everything but "
+            f"they, had once been saved as a JPEG of a quality near {quality}."
         )
     else:
         caption = "No region shows an earlier JPEG compression that the rest does not show."

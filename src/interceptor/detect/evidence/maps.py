@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-
 LEAST_AREA = 0.003
 """Share of the area from which a caption points at what is bright: smaller specks come by chance."""
 

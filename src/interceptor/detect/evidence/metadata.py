@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from typing import Any
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image
 
 from interceptor.detect.evidence.credentials import describe_credentials
 from interceptor.detect.evidence.maps import LEAST_AREA, EvidenceMap, share_above_half
@@ -21,10 +22,11 @@ LIMITS = (
 )
 EDITORS = (
     "photoshop", "lightroom", "gimp", "affinity", "pixelmator", "snapseed", "facetune", "meitu", "picsart", "canva",
-    "paint.net", "capture one", "darktable", "luminar", "imagemagick", "stable diffusion", "midjourney", "dall", "firefly",
+    "paint.net", "capture one", "darktable", "luminar", "imagemagick",
+    "stable diffusion", "midjourney", "dall", "firefly",
 )  # fmt: skip
 """Words in the Software field that name a program for editing or making pictures."""
-MAKE, MODEL, SOFTWARE, MODIFIED, EXIF_BLOCK = 0x010F, 0x0110, 0x0131, 0x0132, 0x8769
+MAKE, MODEL, SOFTWARE, MODIFIED = 0x010F, 0x0110, 0x0131, 0x0132
 TAKEN, EXIF_WIDTH, EXIF_HEIGHT = 0x9003, 0xA002, 0xA003
 FULL_DIFFERENCE = 0.3
 """Difference of the preview's brightness, as a share of the whole range, that is drawn at full brightness."""
@@ -56,7 +58,9 @@ def metadata(picture: Picture) -> EvidenceMap:
     """What the metadata say and where they contradict the pixels. `values` show where the preview picture differs."""
     image = open_picture(picture.path)
     assert image is not None  # it was read a moment ago
-    sentences, measures, values = [], {}, None
+    sentences: list[str] = []
+    measures: dict[str, float] = {}
+    values = None
     with image:
         for look in (_exif, _tables):
             said, found = look(image, picture)
@@ -67,7 +71,8 @@ def metadata(picture: Picture) -> EvidenceMap:
         values = preview_difference(picture.luma, preview)
         measures["preview_differs"] = share_above_half(values)
         sentences.append(
-            f"The preview picture inside the file differs from the picture in {measures['preview_differs']:.1%} of the area."
+            f"The preview picture inside the file differs from the picture in {measures['preview_differs']:.1%} of "
+            "the area."
             if measures["preview_differs"] > LEAST_AREA
             else "The preview picture inside the file agrees with the picture."
         )
@@ -77,7 +82,7 @@ def metadata(picture: Picture) -> EvidenceMap:
 
 def _exif(image: Image.Image, picture: Picture) -> tuple[list[str], dict[str, float]]:
     fields: dict[int, Any] = _or_empty(lambda: dict(image.getexif()))
-    fields |= _or_empty(lambda: image.getexif().get_ifd(EXIF_BLOCK))
+    fields |= _or_empty(lambda: image.getexif().get_ifd(ExifTags.IFD.Exif))
     if not fields:
         return ["The file carries no EXIF data."], {"exif": 0.0}
     said, found = [], {"exif": 1.0}
@@ -97,7 +102,8 @@ def _exif(image: Image.Image, picture: Picture) -> tuple[list[str], dict[str, fl
         if sorted(size) != sorted((width, height)):  # type: ignore[type-var]
             found["size_differs"] = 1.0
             said.append(
-                f"EXIF gives {size[0]} x {size[1]} pixels, the picture has {width} x {height}: it was cropped or scaled since."
+                f"EXIF gives {size[0]} x {size[1]} pixels, the picture has {width} x {height}: it was cropped or "
+                "scaled since."
             )
     return said or ["The EXIF data say nothing about camera, program or size."], found
 
@@ -119,8 +125,8 @@ def _tables(image: Image.Image, picture: Picture) -> tuple[list[str], dict[str, 
 def preview_difference(luma: np.ndarray, preview: np.ndarray) -> np.ndarray:
     """Where the preview shows something else: `luma` float32[H, W], `preview` uint8[h, w] grey; float32[H, W] 0..1.
 
-    Black bars of a preview with other proportions are cut off. Both are compared at the preview's size, slightly blurred,
-    with overall brightness and contrast matched, since cameras sharpen and tone the two differently.
+    Black bars of a preview with other proportions are cut off. Both are compared at the preview's size, slightly
+    blurred, with overall brightness and contrast matched, since cameras sharpen and tone the two differently.
     """
     height, width = luma.shape
     rows, columns = preview.shape
@@ -136,9 +142,7 @@ def preview_difference(luma: np.ndarray, preview: np.ndarray) -> np.ndarray:
 
 def _preview(image: Image.Image) -> np.ndarray | None:
     """The EXIF thumbnail, uint8[h, w] grey; None where there is none or it is damaged."""
-    import io
-
-    directory = _or_empty(lambda: image.getexif().get_ifd(0x0001))  # IFD 1
+    directory = _or_empty(lambda: image.getexif().get_ifd(ExifTags.IFD.IFD1))
     start, length = directory.get(0x0201), directory.get(0x0202)
     block = image.info.get("exif", b"")
     if not isinstance(start, int) or not isinstance(length, int) or not block:

@@ -1,8 +1,8 @@
 """Noise that differs: is a region noisier or smoother than its brightness and texture explain?
 
-Block-wise noise level as in B. Mahdian, S. Saic, "Using noise inconsistencies for blind image forensics", Image and Vision
-Computing 27(10), 2009, measured with the Laplacian mask of J. Immerkaer (CVIU 64(2), 1996) and the median absolute
-deviation. The level that brightness and texture would lead to is fitted to the picture itself and taken out.
+Block-wise noise level as in B. Mahdian, S. Saic, "Using noise inconsistencies for blind image forensics", Image and
+Vision Computing 27(10), 2009, measured with the Laplacian mask of J. Immerkaer (CVIU 64(2), 1996) and the median
+absolute deviation. The level that brightness and texture would lead to is fitted to the picture itself and taken out.
 """
 
 from __future__ import annotations
@@ -79,8 +79,8 @@ def noise(picture: Picture) -> EvidenceMap:
     if measures["odd_area"] > LEAST_AREA:
         kind = "noisier" if np.median(smooth[odd]) > 0 else "smoother"
         caption += (
-            f"The bright regions ({measures['odd_area']:.1%} of the area) are mostly {kind} than equally bright and equally "
-            "detailed parts elsewhere."
+            f"The bright regions ({measures['odd_area']:.1%} of the area) are mostly {kind} than equally bright and "
+            "equally detailed parts elsewhere."
         )
     else:
         caption += "No region has clearly more or less of it than its brightness and detail explain."

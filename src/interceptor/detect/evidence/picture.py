@@ -96,7 +96,7 @@ def read_picture(path: str | os.PathLike[str]) -> Picture:
             cause = "truncated" if "truncated" in str(error) else "undecodable"
             raise MediaError(path, cause, f"the picture cannot be decoded: {error}") from error
         return Picture(
-            Path(path), image.format or "", rgb, np.float32(luma), turned, tables, luma_table, no_jpeg
+            Path(path), image.format or "", rgb, luma.astype(np.float32), turned, tables, luma_table, no_jpeg
         )
 
 

@@ -1,9 +1,9 @@
 """Double quantisation: which part of a twice compressed JPEG was compressed only once (on this grid)?
 
-T. Bianchi, A. De Rosa, A. Piva, "Improved DCT Coefficient Analysis for Forgery Localization in JPEG Images", ICASSP 2011,
-after Z. Lin et al., Pattern Recognition 42(11), 2009. Coefficients that were quantised with a step q1 and then with q2
-have a comb-like histogram; a pasted part has the smooth one. What a smooth one looks like is told by the same picture
-shifted by half a block.
+T. Bianchi, A. De Rosa, A. Piva, "Improved DCT Coefficient Analysis for Forgery Localization in JPEG Images", ICASSP
+2011, after Z. Lin et al., Pattern Recognition 42(11), 2009. Coefficients that were quantised with a step q1 and then
+with q2 have a comb-like histogram; a pasted part has the smooth one. What a smooth one looks like is told by the same
+picture shifted by half a block.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from interceptor.detect.evidence.picture import BLOCK, Picture, block_dct
 
 NAME = "quantisation"
 LIMITS = (
-    "Needs a JPEG that was compressed twice on the same grid, the second time better than the first. A single compression, "
-    "cropping or scaling between the two, and a much stronger second one hide it. Smooth parts, text and repeated "
-    "brushes may stand out without being pasted."
+    "Needs a JPEG that was compressed twice on the same grid, the second time better than the first. A single "
+    "compression, cropping or scaling between the two, and a much stronger second one hide it. Smooth parts, text "
+    "and repeated brushes may stand out without being pasted."
 )
 FREQUENCIES = ((0, 1), (1, 0), (1, 1), (0, 2), (2, 0), (1, 2), (2, 1), (0, 3), (3, 0), (2, 2))
 LARGEST = 60
@@ -74,18 +74,23 @@ def quantisation(picture: Picture) -> EvidenceMap:
     stored, half = picture.coefficients, BLOCK // 2
     shifted = block_dct(picture.luma, half, half).reshape(-1, BLOCK, BLOCK)
     shifted = shifted[:: max(1, len(shifted) // SAMPLE)]
-    log_odds, used, shares = np.zeros(stored.shape[:2], np.float32), 0, []
+    log_odds = np.zeros(stored.shape[:2], np.float32)
+    shares: list[float] = []
     for row, column in FREQUENCIES:
         step = int(picture.luma_table[row, column])
         values = stored[..., row, column]
         gain, share, once, comb = fit(values, shifted[:, row, column], step)
         if gain < LEAST_GAIN or share < LEAST_SHARE:
             continue
-        used, shares = used + 1, [*shares, share]
+        shares.append(share)
         ratio = np.clip(np.log(once / comb), -2, 2).astype(np.float32)  # no single value decides
         log_odds += ratio[np.clip(values, -LARGEST, LARGEST) + LARGEST]
-    measures = {"frequencies": float(used), "share_twice": float(np.mean(shares)) if shares else 0.0, "single_area": 0.0}
-    if used < 2:
+    measures = {
+        "frequencies": float(len(shares)),
+        "share_twice": float(np.mean(shares)) if shares else 0.0,
+        "single_area": 0.0,
+    }
+    if len(shares) < 2:
         values = np.zeros(picture.shape, np.float32)
         caption = "The coefficients show no earlier compression on this grid, so that nothing can be told apart by it."
         return EvidenceMap(NAME, values, caption, LIMITS, measures=measures)
@@ -95,7 +100,9 @@ def quantisation(picture: Picture) -> EvidenceMap:
     measures["single_area"] = share_above_half(values)
     caption = "The picture was compressed as a JPEG twice. "
     if measures["single_area"] > LEAST_AREA:
-        caption += f"The bright regions ({measures['single_area']:.1%} of the area) lack the first of the two: they came later."
+        caption += (
+            f"The bright regions ({measures['single_area']:.1%} of the area) lack the first save: they came later."
+        )
     else:
         caption += "All of it shows both."
     return EvidenceMap(NAME, values, caption, LIMITS, measures=measures)

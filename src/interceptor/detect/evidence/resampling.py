@@ -1,10 +1,10 @@
 """Resampling: was a region scaled or turned?
 
-Interpolated pixels are, at regular distances, better predicted by their neighbours. A. Popescu, H. Farid, "Exposing Digital
-Forgeries by Detecting Traces of Resampling", IEEE TSP 53(2), 2005, with the fixed predictor of M. Kirchner, "Fast and
-Reliable Resampling Detection by Spectral Analysis of Fixed Linear Predictor Residue", ACM MM&Sec 2008. The period is
-looked for in profiles of windows, as A. Gallagher (CRV 2005) and B. Mahdian and S. Saic (IEEE TIFS 3(3), 2008) do with
-second derivatives. Peaks are believed when chance cannot explain them.
+Interpolated pixels are, at regular distances, better predicted by their neighbours. A. Popescu, H. Farid, "Exposing
+Digital Forgeries by Detecting Traces of Resampling", IEEE TSP 53(2), 2005, with the fixed predictor of M. Kirchner,
+"Fast and Reliable Resampling Detection by Spectral Analysis of Fixed Linear Predictor Residue", ACM MM&Sec 2008. The
+period is looked for in profiles of windows, as A. Gallagher (CRV 2005) and B. Mahdian and S. Saic (IEEE TIFS 3(3),
+2008) do with second derivatives. Peaks are believed when chance cannot explain them.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from interceptor.detect.evidence.picture import Picture
 
 NAME = "resampling"
 LIMITS = (
-    "Shows enlarging best; shrinking, and turning by small angles, often leave nothing. JPEG compression below about 90 "
-    "hides it. Fabrics, blinds, bricks, screens and prints have periods of their own and can look the same. Many honest "
-    "pictures were scaled as a whole: then only regions that differ are shown."
+    "Shows enlarging best; shrinking, and turning by small angles, often leave nothing. JPEG compression below "
+    "about 90 hides it. Fabrics, blinds, bricks, screens and prints have periods of their own and can look the "
+    "same. Many honest pictures were scaled as a whole: then only regions that differ are shown."
 )
 WINDOW = 64
 STEP = 16
@@ -62,8 +62,8 @@ def over_level(profile: np.ndarray) -> np.ndarray:
 def peaks(luma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(log10 NFA, frequency in cycles a pixel) of the surest peak along the rows: float32[rows, columns] each.
 
-    Under chance alone, a bin's power is exponential with the level of its neighbourhood. What the gradient shows as well
-    belongs to the scene and does not count, nor do the harmonics of 1/8 where the picture has JPEG's grid.
+    Under chance alone, a bin's power is exponential with the level of its neighbourhood. What the gradient shows as
+    well belongs to the scene and does not count, nor do the harmonics of 1/8 where the picture has JPEG's grid.
     """
     residue = cv2.filter2D(luma, cv2.CV_32F, PREDICTOR, borderType=cv2.BORDER_REFLECT)
     width = max(float(np.median(np.abs(residue))), LEAST_WIDTH)
@@ -81,7 +81,8 @@ def peaks(luma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     surprise[(spectrum < beside[..., :-2]) | (spectrum < beside[..., 2:])] = 0  # flanks of a peak elsewhere
     tests = surprise.shape[0] * surprise.shape[1] * WINDOW
     best = surprise.argmax(axis=2)
-    return np.float32(np.log10(tests) - surprise.max(axis=2) / np.log(10)), np.float32(best / BINS)
+    nfa = np.log10(tests) - surprise.max(axis=2) / np.log(10)
+    return nfa.astype(np.float32), (best / BINS).astype(np.float32)
 
 
 def resampling(picture: Picture) -> EvidenceMap:
@@ -100,12 +101,21 @@ def resampling(picture: Picture) -> EvidenceMap:
         strength = np.where(sure & (nfa < -SURE), np.minimum(-nfa / (2 * SURE), 1), 0)
         strongest = max(strongest, float(-nfa[sure].min())) if sure.any() else strongest
         values = np.maximum(values, spread(strength, STEP, picture.shape, ((WINDOW - STEP) // 2, (WINDOW - STEP) // 2)))
-    measures = {"resampled_area": share_above_half(values), "whole_period": 1 / whole if whole else 0.0, "peak": strongest}
-    caption = f"The whole picture has a period of {1 / whole:.2f} pixels: it was scaled, or is as a camera's colour filter left it. " if whole else ""
+    measures = {
+        "resampled_area": share_above_half(values),
+        "whole_period": 1 / whole if whole else 0.0,
+        "peak": strongest,
+    }
+    caption = (
+        f"The whole picture has a period of {1 / whole:.2f} pixels: it was scaled, or is as a camera's colour filter "
+        "left it. "
+        if whole
+        else ""
+    )
     if measures["resampled_area"] > LEAST_AREA:
         caption += (
-            f"The bright regions ({measures['resampled_area']:.1%} of the area) have a regular period, as enlarged or turned "
-            "parts have."
+            f"The bright regions ({measures['resampled_area']:.1%} of the area) have a regular period, as enlarged "
+            "or turned parts have."
         )
     else:
         caption += "No region shows a period of its own."
