@@ -1,4 +1,4 @@
-"""Classical evidence: what each map is worth on forgeries of its own kind, how quiet it is on authentic pictures, its cost.
+"""Classical evidence: what each map is worth on forgeries of its own kind, how quiet on authentic ones, its cost.
 
     python benchmarks/evidence.py forged            # scikit-image's sample pictures, forged
     python benchmarks/evidence.py authentic DATA    # DATA holds forgery/authentic
@@ -77,8 +77,8 @@ def forged(folder: Path) -> None:
             outside.append(float(np.mean(found.values[~mask] > 0.5)))
             quiet.append(float(np.mean(twin.values > 0.5)))
         print(
-            f"| {name} | {statistics.median(aucs):.3f} ({min(aucs):.3f}) | {np.mean(inside):.1%} | {np.mean(outside):.2%} "
-            f"| {np.mean(quiet):.2%} | {abstained} of {len(pictures)} |"
+            f"| {name} | {statistics.median(aucs):.3f} ({min(aucs):.3f}) | {np.mean(inside):.1%} "
+            f"| {np.mean(outside):.2%} | {np.mean(quiet):.2%} | {abstained} of {len(pictures)} |"
         )
 
 

@@ -25,7 +25,8 @@ def evidence(
     from interceptor.report.files import ReportError, check_target, page_name
     from interceptor.report.text import printable
 
-    files, failed, taken, text = list(expand(paths)), False, set(), stdout()
+    files, text = list(expand(paths)), stdout()
+    failed, taken = False, set[str]()
     with usage(ReportError, ValueError), progress_bars() as progress:
         if not files:
             raise ValueError(f"no pictures in {', '.join(paths)}")
