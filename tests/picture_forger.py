@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -36,6 +37,7 @@ def jpeg(rgb: np.ndarray, quality: int) -> np.ndarray:
     return np.array(Image.open(io.BytesIO(data)))
 
 
+@functools.cache
 def scene(seed: int, height: int = 512, width: int = 640) -> np.ndarray:
     """A never compressed scene, uint8[H, W, 3]: shading, detail of all sizes, edges, and a little sensor noise."""
     rng = np.random.default_rng(seed)
@@ -51,7 +53,9 @@ def scene(seed: int, height: int = 512, width: int = 640) -> np.ndarray:
         cv2.ellipse(shape, corner.tolist(), size.tolist(), float(rng.uniform(0, 180)), 0, 360, 1, -1, cv2.LINE_AA)
         picture += shape[..., None] * tone
     picture += 125 + rng.normal(0, 1.2, picture.shape)
-    return np.clip(np.round(picture), 0, 255).astype(np.uint8)
+    made = np.clip(np.round(picture), 0, 255).astype(np.uint8)
+    made.setflags(write=False)  # it is shared
+    return made
 
 
 def _put(whole: np.ndarray, part: np.ndarray, region: tuple[slice, slice]) -> np.ndarray:

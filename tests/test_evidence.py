@@ -14,9 +14,9 @@ from typer.testing import CliRunner
 
 from interceptor.cli import app
 from interceptor.detect.evidence import MAPS, EvidenceMap, gather_evidence, read_picture
-from interceptor.detect.evidence.blockgrid import grid_votes
+from interceptor.detect.evidence.dct import block_dct
 from interceptor.detect.evidence.metadata import preview_difference, standard_quality
-from interceptor.detect.evidence.picture import block_dct
+from interceptor.detect.evidence.votes import grid_votes
 from interceptor.media import MediaError
 from interceptor.media.ela import ela
 from interceptor.metrics.classification import roc_auc
@@ -314,4 +314,38 @@ def test_overlay_leaves_the_picture_where_the_map_is_dark() -> None:
     assert both.shape == (64, 128 + GAP, 3)
     overlay = both[:, 64 + GAP :].astype(int)
     np.testing.assert_array_equal(overlay[:, :32, 0], cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)[:, :32])
-    assert np.abs(overlay[:, 32:] - both[:, 32:64].astype(int)).mean() < 40
+    assert np.abs(overlay[:, 32:] - both[:, 32:64].astype(int)).mean() < 90
+
+
+def test_a_manifest_is_found_without_the_package_that_checks_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box = b"JP\0\x01\0\0\0\x01\0\0\0\x2cjumb\0\0\0\x24jumdc2pa" + bytes(12) + b"\x03c2pa\0"
+    plain = jpeg_bytes(SMALL)
+    path = tmp_path / "signed.jpg"
+    path.write_bytes(plain[:2] + b"\xff\xeb" + (len(box) + 2).to_bytes(2, "big") + box + plain[2:])
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    found = MAPS["metadata"](read_picture(path))
+    assert "interceptor[c2pa]" in found.caption
+    assert found.measures["c2pa"] == 1
+    assert "c2pa_valid" not in found.measures
+
+
+def test_a_manifest_is_checked(tmp_path: Path) -> None:
+    pytest.importorskip("c2pa", reason="needs the extra c2pa")
+    pytest.importorskip("cryptography")
+    from manifest_maker import sign
+
+    plain, signed = tmp_path / "plain.jpg", tmp_path / "signed.jpg"
+    plain.write_bytes(jpeg_bytes(SMALL))
+    sign(plain, signed, "Test Newsroom")
+    found = MAPS["metadata"](read_picture(signed))
+    assert "they are intact; whether their signer can be trusted was not checked" in found.caption
+    assert "Signed by Test Newsroom, made with test camera." in found.caption
+    assert (found.measures["c2pa"], found.measures["c2pa_valid"]) == (1, 1)
+    data = bytearray(signed.read_bytes())
+    data[-300] ^= 1
+    signed.write_bytes(data)
+    broken = MAPS["metadata"](read_picture(signed))
+    assert "broken" in broken.caption
+    assert broken.measures["c2pa_valid"] == 0

@@ -30,7 +30,7 @@ def beside_overlay(rgb: np.ndarray, values: np.ndarray) -> np.ndarray:
     """
     colours = coloured(values)
     grey = cv2.cvtColor(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-    weight = (0.85 * np.clip(values, 0, 1))[..., None]
+    weight = (0.65 * np.clip(values, 0, 1))[..., None]
     overlay = np.round(grey * (1 - weight) + colours * weight).astype(np.uint8)
     return np.hstack([colours, np.full((rgb.shape[0], GAP, 3), 255, np.uint8), overlay])
 

@@ -15,7 +15,7 @@ LIMITS = (
     "level with them."
 )
 QUALITY = 90
-FULL_SCALE = 32.0
+FULL_SCALE = 16.0
 """Grey levels of change that are drawn at full brightness: a fixed scale, so that a quiet picture stays dark."""
 
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from interceptor.detect.evidence.blockgrid import grid_votes, votes_of_blocks
+from interceptor.detect.evidence.dct import BLOCK
 from interceptor.detect.evidence.maps import LEAST_AREA, EvidenceMap, share_above_half, spread
-from interceptor.detect.evidence.picture import BLOCK, Picture
+from interceptor.detect.evidence.picture import Picture
 
 NAME = "ghosts"
 LIMITS = (
@@ -61,7 +61,7 @@ def ghosts(picture: Picture) -> EvidenceMap:
     if min(picture.shape) < 64:
         return EvidenceMap.abstain(NAME, LIMITS, "the picture is smaller than 64 pixels a side")
     luma = np.round(picture.luma).astype(np.uint8)
-    totals = votes_of_blocks(grid_votes(picture.luma)).sum(axis=(1, 2))
+    totals = picture.grid_counts.sum(axis=(1, 2))
     values, best, quality = np.zeros(picture.shape, np.float32), 0.0, 0
     for grid in dict.fromkeys([0, *np.argsort(-totals)[: FOREIGN + 1].tolist()]):
         row, column = divmod(grid, BLOCK)

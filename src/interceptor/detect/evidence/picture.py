@@ -11,12 +11,10 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from interceptor.detect.evidence.dct import BLOCK, block_dct
+from interceptor.detect.evidence.votes import grid_votes, votes_of_blocks
 from interceptor.media.errors import MediaError
 from interceptor.media.stills import open_picture, orientation, to_rgb
-
-BLOCK = 8
-DCT = np.ascontiguousarray(cv2.dct(np.eye(BLOCK, dtype=np.float32), flags=cv2.DCT_ROWS).T)
-"""float32[8, 8]: the orthonormal transform; `DCT @ block @ DCT.T` gives a JPEG's coefficients before quantisation."""
 
 JPEG_FORMATS = ("JPEG", "MPO")
 AS_DISPLAYED = {
@@ -65,19 +63,16 @@ class Picture:
             raise ValueError(f"{self.path}: {self.no_jpeg}")
         return np.round(block_dct(self.luma) / self.luma_table).astype(np.int16)
 
+    @cached_property
+    def grid_counts(self) -> np.ndarray:
+        """How many pixels of each 8 x 8 block vote for each place of JPEG's grid, float32[64, H // 8, W // 8]."""
+        return votes_of_blocks(grid_votes(self.luma))
+
     def displayed(self, values: np.ndarray) -> np.ndarray:
         """A map float32[H, W] turned as the picture is displayed."""
         if self.orientation not in AS_DISPLAYED:
             return values
         return np.array(Image.fromarray(np.float32(values)).transpose(AS_DISPLAYED[self.orientation]))
-
-
-def block_dct(luma: np.ndarray, row: int = 0, column: int = 0) -> np.ndarray:
-    """DCT of the whole 8 x 8 blocks of a grid that begins at (row, column): float32[H, W] to float32[h, w, 8, 8]."""
-    rows, columns = (luma.shape[0] - row) // BLOCK, (luma.shape[1] - column) // BLOCK
-    part = luma[row : row + rows * BLOCK, column : column + columns * BLOCK] - np.float32(128)
-    down = np.matmul(DCT, part.reshape(rows, BLOCK, columns * BLOCK))
-    return (down.reshape(-1, BLOCK) @ DCT.T).reshape(rows, BLOCK, columns, BLOCK).swapaxes(1, 2)
 
 
 def read_picture(path: str | os.PathLike[str]) -> Picture:

@@ -11,8 +11,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from interceptor.detect.evidence.dct import BLOCK, block_dct
 from interceptor.detect.evidence.maps import LEAST_AREA, EvidenceMap, share_above_half, spread
-from interceptor.detect.evidence.picture import BLOCK, Picture, block_dct
+from interceptor.detect.evidence.picture import Picture
 
 NAME = "quantisation"
 LIMITS = (

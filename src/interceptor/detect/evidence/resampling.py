@@ -34,8 +34,8 @@ LOBE = 2
 LEAST_WIDTH = 0.5
 GRIDDED = 2.0
 """Power over its level at the harmonics of 1/8, in the median window; chance gives 0.7."""
-SURE = 6.0
-"""A peak is shown from a number of false alarms of 10^-6 on: windows overlap, and scenes are not pure noise."""
+SURE = 2.0
+"""A peak is shown from a number of false alarms of 10^-2 on: scenes are not pure noise."""
 NEAR = 8
 """Bins on either side from which the level of the spectrum is taken."""
 
@@ -48,7 +48,8 @@ def profiles(detail: np.ndarray) -> np.ndarray:
 
 
 def over_level(profile: np.ndarray) -> np.ndarray:
-    """Power spectra over the mean level of their neighbourhood: float32[rows, columns, BINS // 2 + 1].
+    """Power spectra over the mean level of their neighbourhood, averaged over 3 x 3 windows, which a
+    period shares and chance does not: float32[rows, columns, BINS // 2 + 1].
 
     The level is told robustly by the median, which is ln 2 of the mean where chance alone reigns.
     """
@@ -56,7 +57,10 @@ def over_level(profile: np.ndarray) -> np.ndarray:
     power = np.abs(np.fft.rfft(windows, BINS, axis=2)).astype(np.float32) ** 2
     padded = np.pad(power, ((0, 0), (0, 0), (NEAR, NEAR)), mode="reflect")
     level = np.median(sliding_window_view(padded, 2 * NEAR + 1, axis=2)[:, :, :, ::2], axis=3) / np.log(2)
-    return power / np.maximum(level, 1e-9)
+    over = power / np.maximum(level, 1e-9)
+    return np.stack(
+        [cv2.blur(plane, (3, 3), borderType=cv2.BORDER_REFLECT) for plane in np.moveaxis(over, 2, 0)], axis=2
+    )
 
 
 def peaks(luma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -86,7 +90,7 @@ def peaks(luma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def resampling(picture: Picture) -> EvidenceMap:
-    """Regions whose second derivative is periodic where that of the rest is not, or with another period."""
+    """Regions whose predictability is periodic where that of the rest is not, or with another period."""
     if min(picture.shape) < 2 * WINDOW:
         return EvidenceMap.abstain(NAME, LIMITS, f"the picture is smaller than {2 * WINDOW} pixels a side")
     across, across_at = peaks(picture.luma)
@@ -98,7 +102,7 @@ def resampling(picture: Picture) -> EvidenceMap:
         of_whole = sure & (np.abs(at - common) < 1.5 / WINDOW)
         if of_whole.mean() > 0.4:  # the picture's own period
             whole, sure = float(common), sure & ~of_whole
-        strength = np.where(sure & (nfa < -SURE), np.minimum(-nfa / (2 * SURE), 1), 0)
+        strength = np.where(sure & (nfa < -SURE), 0.5 + np.minimum(-nfa - SURE, 10) / 20, 0)
         strongest = max(strongest, float(-nfa[sure].min())) if sure.any() else strongest
         values = np.maximum(values, spread(strength, STEP, picture.shape, ((WINDOW - STEP) // 2, (WINDOW - STEP) // 2)))
     measures = {
