@@ -51,7 +51,7 @@ def look(name: str, data: bytes, folder: Path) -> EvidenceMap:
     return MAPS[name](read_picture(path))
 
 
-def forged(folder: Path) -> None:
+def forged(folder: Path, last_save: int | None) -> None:
     """A region of 6 % of each sample, from the next sample, for each map; pixel AUC, and areas above one half."""
     pictures = samples()
     print(
@@ -59,6 +59,8 @@ def forged(folder: Path) -> None:
     )
     print("|---|---|---|---|---|---|")
     for name, (forge, saved) in FORGERIES.items():
+        if last_save is not None:
+            saved = Saved("JPEG", {"quality": last_save, "subsampling": 0})
         aucs, inside, outside, quiet, abstained = [], [], [], [], 0
         for number, source in enumerate(pictures):
             height, width = source.shape[:2]
@@ -149,11 +151,12 @@ def main() -> None:
     parser.add_argument("data", type=Path, nargs="?")
     parser.add_argument("--part", choices=["development", "test"], default="test")
     parser.add_argument("--limit", type=int, default=20, help="pictures of each kind")
+    parser.add_argument("--last-save", type=int, help="forged: the quality of a JPEG, instead of each map's own file")
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         if arguments.measure == "forged":
-            forged(Path(name))
+            forged(Path(name), arguments.last_save)
         elif arguments.measure == "seconds":
             seconds(Path(name), arguments.rounds)
         elif arguments.measure == "coefficients":
