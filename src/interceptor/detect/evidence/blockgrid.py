@@ -22,8 +22,8 @@ NAME = "blockgrid"
 LIMITS = (
     "One paste in 64 falls on the picture's own grid and is not seen. Nothing is seen where the pasted part never "
     "was a JPEG, was scaled or turned after it was one, is smaller than about 32 pixels, or where the whole was "
-    "saved as a JPEG of less than about 98 afterwards. Collages and screenshots show several grids honestly; patterns that repeat "
-    "every 8 pixels can imitate one."
+    "saved as a JPEG of less than about 98 afterwards. Collages and screenshots show several grids honestly; "
+    "patterns that repeat every 8 pixels can imitate one."
 )
 WINDOWS = (4, 8, 16)
 """Sides of the windows, in blocks of 8 pixels."""

@@ -20,8 +20,9 @@ from interceptor.detect.evidence.picture import Picture
 NAME = "demosaic"
 LIMITS = (
     "Only full-size pictures of single-sensor cameras, hardly compressed, keep this trace; telephones often lose it "
-    "themselves. At JPEG 95 and below parts may be bright merely because compression took the trace there. Smooth and clipped parts are left dark: they cannot tell. A part "
-    "copied by an even number of pixels within the same picture is in step and is not seen."
+    "themselves. At JPEG 95 and below parts may be bright merely because compression took the trace there. Smooth "
+    "and clipped parts are left dark: they cannot tell. A part copied by an even number of pixels within the same "
+    "picture is in step and is not seen."
 )
 SIDE = 16
 WINDOW = 3

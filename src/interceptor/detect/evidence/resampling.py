@@ -19,8 +19,8 @@ from interceptor.detect.evidence.picture import Picture
 NAME = "resampling"
 LIMITS = (
     "Shows enlarging best; shrinking, and turning by small angles, often leave nothing. JPEG compression hides it, "
-    "and can imitate it at about 95. Fabrics, blinds, bricks, screens and prints have periods of their own and can look the "
-    "same. Many honest pictures were scaled as a whole: then only regions that differ are shown."
+    "and can imitate it at about 95. Fabrics, blinds, bricks, screens and prints have periods of their own and can "
+    "look the same. Many honest pictures were scaled as a whole: then only regions that differ are shown."
 )
 WINDOW = 64
 STEP = 16
