@@ -5,7 +5,8 @@
     python benchmarks/evidence.py seconds           # a picture of 12 megapixels
     python benchmarks/evidence.py coefficients      # DCT coefficients against jpeglib's; needs: pip install jpeglib
 
-Thresholds were chosen on every second authentic picture (`--part development`); the other half is the one reported.
+Thresholds were chosen on every second authentic picture (`--part development`) and the other half is reported; the
+exceptions are told in docs/evidence.md.
 """
 
 from __future__ import annotations
