@@ -33,7 +33,7 @@ def scan(
     from interceptor.report.html import write_html
     from interceptor.runtime.weights import WeightError
 
-    files = list(_expand(paths))
+    files = list(expand(paths))
     with usage(ValueError, ReportError, WeightError):
         if not files:
             raise ValueError(f"nothing to scan in {', '.join(paths)}")
@@ -72,7 +72,7 @@ def scan(
     raise typer.Exit(1 if failed else 0)
 
 
-def _expand(paths: list[str]) -> Iterator[Path]:
+def expand(paths: list[str]) -> Iterator[Path]:
     """Files as they are, folders searched through, globs resolved. What is not there stays: the scan says so."""
     from interceptor.datasets.faces import media_files
 

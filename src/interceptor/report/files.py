@@ -26,7 +26,12 @@ class ReportError(Exception):
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Write `text` as UTF-8; missing folders are made. Until it is complete, an older file at `path` stays as it was.
+    """Write `text` as UTF-8, as `write_bytes_atomically` writes bytes."""
+    write_bytes_atomically(path, text.encode())
+
+
+def write_bytes_atomically(path: Path, data: bytes) -> None:
+    """Write `data`; missing folders are made. Until it is complete, an older file at `path` stays as it was.
 
     Raises `ReportError` if it cannot be written.
     """
@@ -35,8 +40,8 @@ def write_atomically(path: Path, text: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".interceptor-{secrets.token_hex(6)}.tmp")
         try:
-            with temporary.open("x", encoding="utf-8", newline="\n") as file:
-                file.write(text)
+            with temporary.open("xb") as file:
+                file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)
