@@ -40,7 +40,7 @@ def audio_visual(clip: FaceClip) -> np.ndarray:
     change between its frames (per 40 ms) averaged over the columns. Where the window ends, and where the sound begins
     or ends in digital silence, all three are 0: padding says nothing.
     """
-    mouth, sound = _usable(clip)
+    mouth, sound = mouth_and_sound(clip)
     low, high = shared_time(mouth, sound)
     slices, motion = mouth_slice(mouth), mouth_motion(mouth)
     middles = (mouth.times[1:] + mouth.times[:-1]) / 2
@@ -59,7 +59,10 @@ def audio_visual(clip: FaceClip) -> np.ndarray:
 
 
 def shared_time(mouth: Mouth, sound: Sound) -> tuple[float, float]:
-    """(from, to) in seconds: where the mouth is seen and the track has sound, digital silence at its ends left out."""
+    """(from, to) in seconds: where the mouth is seen and the track has sound, digital silence at its ends left out.
+
+    Raises `Abstain` where that is too short, or where nothing is heard.
+    """
     heard = np.flatnonzero(np.abs(sound.samples) > SILENCE)
     if not len(heard):
         raise Abstain("the sound track is silent")
@@ -85,8 +88,8 @@ def mouth_motion(mouth: Mouth) -> np.ndarray:
     return (change * (0.04 / np.diff(mouth.times).astype(np.float32))[:, None]).T
 
 
-def _usable(clip: FaceClip) -> tuple[Mouth, Sound]:
-    """The longest stretch in which the mouth is seen without a gap, and the sound."""
+def mouth_and_sound(clip: FaceClip) -> tuple[Mouth, Sound]:
+    """The longest stretch in which the mouth is seen without a gap, and the sound. Raises `Abstain`."""
     if clip.sound is None:
         raise Abstain("the file has no sound here")
     if clip.mouth is None or len(clip.mouth.times) < 2:
