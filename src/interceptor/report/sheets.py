@@ -14,6 +14,7 @@ PANEL = 448
 """Side of a panel: two pixels for each of the lens."""
 GAP, MARGIN = 28, 48
 INK, FADED, PAPER, LINE = (24, 28, 34), (104, 112, 122), (250, 250, 248), (214, 216, 220)
+MARK = (150, 156, 166)
 LINE_CHARACTERS = 168
 
 _ENDS = {
@@ -55,6 +56,8 @@ def sheet(lens: Lens, face: np.ndarray, seen: np.ndarray, title: str) -> Image.I
         page.paste(Image.fromarray(cv2.resize(picture, (PANEL, PANEL), interpolation=cv2.INTER_NEAREST)), (left, top))
         draw.rectangle((left - 1, top - 1, left + PANEL, top + PANEL), outline=LINE)
         draw.text((left, top + PANEL + 14), name, INK, font=_font(26))
+        if number and lens.span:
+            _marks(draw, lens.span, left, top)
         if number:
             _scale(page, lens.channels[number - 1].kind, left, top + PANEL + 54)
     for number, line in enumerate(lines):
@@ -75,6 +78,14 @@ def _colours(kind: str) -> np.ndarray:
     stops = np.array(_SIGNED if kind == "signed" else _ENDS[kind], np.float64)
     at = np.linspace(0, 255, len(stops))
     return np.stack([np.interp(np.arange(256), at, stops[:, c]) for c in range(3)], 1).astype(np.uint8)
+
+
+def _marks(draw: ImageDraw.ImageDraw, span: float, left: int, top: int) -> None:
+    """A line each half second, the same in all panels, so that the eye can go from one to the next."""
+    for half in range(1, int(2 * span) + 1):
+        x = left + round(half / 2 / span * PANEL)
+        for y in range(top, top + PANEL, 12):
+            draw.line((x, y, x, y + 3), MARK)
 
 
 def _scale(page: Image.Image, kind: str, left: int, top: int) -> None:
