@@ -51,10 +51,10 @@ CHOSEN_ON = frozenset(
 """Clips on which the signals and the constants were chosen; the figures are of the others."""
 
 
-def windows(path: Path, detector: FaceDetector) -> list[FaceClip]:
+def windows(path: Path, detector: FaceDetector, longest: float = LONGEST) -> list[FaceClip]:
     """Clips of one window each, of the most visible face."""
     info = probe(path)
-    found = cut_window(path, info, detector, seconds=min(info.duration or LONGEST, LONGEST), crops=1).clips
+    found = cut_window(path, info, detector, seconds=min(info.duration or longest, longest), crops=1).clips
     if not found or found[0].mouth is None or found[0].sound is None:
         return []
     clip, mouth = found[0], found[0].mouth
@@ -133,7 +133,7 @@ def main() -> None:
     cv2.setNumThreads(1)
     detector = load_detector()
     (known,) = sorted((folder / "offset").iterdir())
-    _, offsets = agreements(windows(known, detector))
+    _, offsets = agreements(windows(known, detector, 12.6))
     print(f"{known.name}: sound late by {np.round(offsets, 2).tolist()} s, median {np.nanmedian(offsets):+.2f} s\n")
     groups: dict[str, list[list[FaceClip]]] = {"chosen on": [], "real, others": [], "resynth": []}
     for path in sorted([*(folder / "real").iterdir(), *(folder / "resynth").iterdir()]):

@@ -100,6 +100,16 @@ def test_a_picture_has_one_crop_and_no_time(tmp_path: Path) -> None:
     assert clip.native is not None
 
 
+def test_a_variable_frame_rate_keeps_its_crops(tmp_path: Path) -> None:
+    source = face_clip(tmp_path / "a.mp4", 30)
+    frames = [frame.rgb for frame in FrameReader(source, probe(source), 30)]
+    pts = [number + 2 * (number // 4) for number in range(30)]  # each fourth frame stays three times as long
+    path = encode(tmp_path / "b.mp4", frames, pts=pts)
+    (clip,) = cut_window(path, probe(path), detector(), crops=1).clips
+    assert len(clip.crops) == 1
+    assert clip.neighbours is not None
+
+
 def test_one_frame_is_enough_for_a_crop(tmp_path: Path) -> None:
     path = face_clip(tmp_path / "a.mp4", 1)
     (clip,) = cut_window(path, probe(path), detector()).clips

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -97,10 +97,10 @@ def cut_window(
     wanted = _wanted(reader.requested, crops)
     near = {index + step for index in wanted for step in (-1, 0, 1)}
     frames: dict[int, np.ndarray] = {}
-    for frame in reader:
-        tracker.feed(frame)
-        if frame.index in near:
-            frames[frame.index] = frame.rgb
+    for order, frame in enumerate(reader):  # counted as they come: at a variable frame rate some samples do not
+        tracker.feed(replace(frame, index=order))
+        if order in near:
+            frames[order] = frame.rgb
     tracks = tracker.finish()
     failures = Counter(reader.failures) + Counter(tracker.failures)
     del failures["repeated_frame"]  # at a variable frame rate: a frame that was given already
