@@ -1,1 +1,6 @@
-"""What specialists look through: a face clip in, a 3 x 224 x 224 array out. No learning."""
+"""Lenses: a face clip in, what one specialist looks at out. Pure functions, no learning."""
+
+from interceptor.lenses.abstain import Abstain
+from interceptor.lenses.table import LENSES, Lens
+
+__all__ = ["LENSES", "Abstain", "Lens"]

@@ -40,6 +40,8 @@ class Sound:
     """samples per second"""
     start: float
     """time of the first sample"""
+    missing: float = 0.0
+    """seconds within it for which the track has no samples; they are zeros"""
 
 
 @dataclass(frozen=True)

@@ -110,7 +110,7 @@ class FrameReader:
             if "matroska" in container.format.name:
                 with suppress(av.error.FFmpegError):  # the index at the file's end is read at the first seek
                     container.seek(stream.start_time or 0, stream=stream)
-            start = list(islice(_packets(container, stream), 8))
+            start = list(islice(packets_of(container, stream), 8))
             reorders = stream.codec_context.has_b_frames
             stamped = all(packet.pts is not None or (packet.dts is not None and not reorders) for packet in start)
             if container.format.name == "avi" and reorders:  # it has no display times; those that appear are made up
@@ -123,7 +123,7 @@ class FrameReader:
     def _planned(self, container: Any, stream: Any, start: list[Any]) -> Iterator[Frame]:
         """Samples by time stamp: only what they need is decoded."""
         tick = float(stream.time_base)
-        origin = _origin(start)
+        origin = origin_of(start)
         length = self.info.duration or _extent(self.path)[1]
         interval = 1 / (tick * (self.info.frame_rate or 25))
         moments = [origin + floor(moment / tick + 1e-6) for moment in self._moments(length)]  # a tie: the later frame
@@ -147,11 +147,11 @@ class FrameReader:
         """Samples by number, everything decoded: where all frames are wanted, or time stamps are missing."""
         total = self.info.frames or _extent(self.path)[0]
         self.requested = min(self.requested, total)
-        wanted = {int((sample + 0.5) * total / self.requested): sample for sample in range(self.requested)}
+        wanted = {number: sample for sample, number in enumerate(self._numbers(total))}
         rate = self.info.frame_rate or 25
-        origin = _origin(start)
+        origin = origin_of(start)
         number = seen = 0
-        for packet in chain(start, _packets(container, stream), [None]):
+        for packet in chain(start, packets_of(container, stream), [None]):
             seen += packet is not None
             for frame in _decode(stream.codec_context, packet):
                 if number in wanted:
@@ -180,12 +180,16 @@ class FrameReader:
         """Centres of `requested` equal parts of the length, in seconds."""
         return [(sample + 0.5) * length / self.requested for sample in range(self.requested)]
 
+    def _numbers(self, total: int) -> list[int]:
+        """The same as numbers of frames, of a file of `total` frames."""
+        return [int((sample + 0.5) * total / self.requested) for sample in range(self.requested)]
+
     def _count(self, cause: str, count: int) -> None:
         if count > 0:
             self.failures[cause] += count
 
 
-def _packets(container: Any, stream: Any) -> Iterator[Any]:
+def packets_of(container: Any, stream: Any) -> Iterator[Any]:
     """The packets of a stream, up to its end or to where its container is damaged."""
     with suppress(av.error.FFmpegError):
         yield from (packet for packet in container.demux(stream) if packet.size)
@@ -210,7 +214,7 @@ def _decode(codec: Any, packet: Any | None) -> list[av.VideoFrame]:
     return frames
 
 
-def _origin(start: list[Any]) -> int:
+def origin_of(start: list[Any]) -> int:
     """When the first frame is shown, in ticks; the container's own start time can be that of decoding."""
     stamps = [packet.pts if packet.pts is not None else packet.dts for packet in start if not packet.is_discard]
     return min((stamp for stamp in stamps if stamp is not None), default=0)
@@ -221,7 +225,7 @@ def _extent(path: str | os.PathLike[str]) -> tuple[int, float]:
     packets, first, last = 0, inf, -inf
     with open_container(path) as container:
         stream = video_stream(path, container)
-        for packet in _packets(container, stream):
+        for packet in packets_of(container, stream):
             packets += 1
             stamp = packet.pts if packet.pts is not None else packet.dts
             if stamp is not None:

@@ -1,0 +1,83 @@
+"""The lenses: one row each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from interceptor.lenses import audio_visual, background, compression, low_light, resolution, temporal
+from interceptor.lenses.channel import Channel
+from interceptor.media.clips import FaceClip
+
+
+@dataclass(frozen=True)
+class Lens:
+    """What a specialist looks through."""
+
+    code: str
+    name: str
+    channels: tuple[Channel, ...]
+    """what each of the three shows"""
+    reading: str
+    """how a person reads it, in a sentence or two"""
+    look: Callable[[FaceClip], np.ndarray]
+    """a clip of n crops to float32[n, 3, 224, 224], -1..1; raises `Abstain` where there is nothing to look at"""
+    span: float | None = None
+    """seconds from the first to the last column, where columns are time"""
+
+
+_ROWS = (
+    Lens(
+        "ll",
+        "low light",
+        low_light.CHANNELS,
+        "Exposure, grain and contrast. A blend often has another grain than the skin around it: look for an area whose "
+        "residual is smoother or rougher than its surroundings at equal brightness.",
+        low_light.low_light,
+    ),
+    Lens(
+        "bg",
+        "background",
+        background.CHANNELS,
+        "The face in its surroundings. Light should come from one side on both, and have one colour.",
+        background.background,
+    ),
+    Lens(
+        "av",
+        "audio-visual",
+        audio_visual.CHANNELS,
+        "Time runs from left to right, 2.24 s, a mark each half second. Lips close where the sound breaks off, and "
+        "move most where syllables begin: sound and motion should share their rhythm.",
+        audio_visual.audio_visual,
+        audio_visual.SPAN,
+    ),
+    Lens(
+        "cm",
+        "compression",
+        compression.CHANNELS,
+        "The frame's own pixels, on the codec's 8 x 8 grid. Blocks should be equally visible everywhere; a part that "
+        "was compressed before has other blocks, or none.",
+        compression.compression,
+    ),
+    Lens(
+        "rr",
+        "resolution",
+        resolution.CHANNELS,
+        "Detail of the frame's own pixels, finest first. A part that was enlarged has lost its finest detail; one that "
+        "was sharpened has too much.",
+        resolution.resolution,
+    ),
+    Lens(
+        "tm",
+        "temporal",
+        temporal.CHANNELS,
+        "What changes between neighbouring frames when the face is held still. Flicker and jitter of a face that is "
+        "laid on frame by frame light up along its outline.",
+        temporal.temporal,
+    ),
+)
+
+LENSES = {lens.code: lens for lens in _ROWS}
+"""By code."""
