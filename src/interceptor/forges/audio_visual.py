@@ -1,13 +1,13 @@
 """Sound and lips: the real sound, moved in time or taken from somebody else, under the real mouth.
 
-Both windows of a pair have one length and are cut out of the same longer sound, from talk of about one level. Where
-mouth and sound are equally long the two places are drawn alike, so that which of the windows goes with the lips is
-the toss of a coin and nothing about a sound alone can tell.
+Both windows of a pair have one length and are stretches of talk under a seen mouth, of about one level, drawn alike:
+which of the two goes with the lips is the toss of a coin, so that nothing about a sound alone can tell. (Windows moved
+to where no mouth was seen could: a file begins and ends with pauses, and its faces are cut from between.)
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -28,43 +28,73 @@ SILENCE = -50.0
 """Decibels, against the loudest 20 ms, below which a sound has not begun or is over."""
 
 
-def forge(clip: FaceClip, rng: np.random.Generator, other: Sound | None = None, seconds: float = SECONDS) -> Forged:
-    """The sound moved against the mouth by 0.3 s or more, either way; with `other`, a window of that in its place.
+def forge(clip: FaceClip, rng: np.random.Generator, other: FaceClip | None = None, seconds: float = SECONDS) -> Forged:
+    """The sound moved against the mouth by 0.3 s or more, either way; with `other`, a window of that one's instead.
 
-    Both clips hold the same `seconds` of the mouth (less where there is less), and as much sound; give a clip whose
-    sound is longer. Crops stay as they are, so that the mask is empty. `other` has the rate of the clip's sound and
-    should come from the same source, else rooms and microphones tell; of the two, the louder is turned down.
+    Both clips hold the same `seconds` of the mouth (less where there is less) and as much sound; give clips that are
+    longer, best by twice, for shifts to differ. Crops stay as they are, so that the mask is empty. `other` should come
+    from the same source, else rooms and microphones tell; of the two sounds the louder is turned down.
 
-    Raises `ForgeError` without mouth or sound, at less than 1.3 s of talk (1 s of it under the mouth), where the
-    level changes so much that no two windows are alike, and for another rate.
+    Raises `ForgeError` without mouth or sound, at less than 1.3 s of talk under the mouth (1 s for a swap), where the
+    level changes so much that no two windows are alike, and where the two sounds have two rates.
     """
-    if clip.mouth is None or clip.sound is None:
-        raise ForgeError("the clip has no sound, or no mouth to go with it")
-    mouth, sound, source = clip.mouth, clip.sound, other or clip.sound
-    if source.rate != sound.rate:
-        raise ForgeError(f"the other sound has {source.rate} samples a second, the clip's {sound.rate}")
-    first, last = talk(sound)
-    seen = min(last, mouth.times[-1]) - max(first, mouth.times[0])
-    length = min(seconds, seen, max(last - first - SLACK, SHORTEST))
-    if length < SHORTEST or last - first < length + SHIFT:
-        raise ForgeError(f"{last - first:.1f} s of talk, {seen:.1f} s of it under the mouth: too short")
+    own = _Talk.of(clip)
+    if other is None:
+        source, spare = own, SHIFT
+        length = min(seconds, max(own.seconds - SLACK, SHORTEST))
+    else:
+        source, spare = _Talk.of(other), 0.0
+        length = min(seconds, own.seconds, source.seconds)
+    if length < SHORTEST or min(own.seconds, source.seconds) < length + spare:
+        raise ForgeError(f"{min(own.seconds, source.seconds):.1f} s of talk under the mouth: too short")
+    if source.sound.rate != own.sound.rate:
+        raise ForgeError(f"the other sound has {source.sound.rate} samples a second, the clip's {own.sound.rate}")
 
-    own = _starts(sound, mouth.times, length)
-    own = own[own + length <= mouth.times[-1]]
-    rise = float(np.median(np.diff(mouth.times)))
-    others = _starts(source, np.arange(mouth.times[0] % rise, source.start + len(source.samples), rise), length)
-    pairs = np.argwhere((np.abs(own[:, None] - others) >= SHIFT) | (other is not None))
+    starts, others = own.starts(length), source.starts(length)
+    apart = np.abs(starts[:, None] - others) >= SHIFT
+    pairs = np.argwhere(apart | (other is not None))
     if not len(pairs):
         raise ForgeError("its level changes so much that no two stretches of talk are alike")
     kept, taken = pairs[rng.integers(len(pairs))]
-    real = _window(sound, own[kept], length)
-    fake = replace(_window(source, others[taken], length), start=real.start)
+    real = _window(own.sound, starts[kept], length)
+    fake = replace(_window(source.sound, others[taken], length), start=real.start)
     if other is not None:
         real, fake = _levelled(real, fake)
-    begin = int(np.searchsorted(mouth.times, own[kept]))
-    window = slice(begin, int(np.searchsorted(mouth.times, own[kept] + length)))
-    clip = replace(clip, mouth=Mouth(mouth.frames[window], mouth.times[window]))
+    begin, end = np.searchsorted(own.mouth.times, [starts[kept], starts[kept] + length])
+    clip = replace(clip, mouth=Mouth(own.mouth.frames[begin:end], own.mouth.times[begin:end]))
     return Forged(replace(clip, sound=real), replace(clip, sound=fake), np.zeros(clip.crops.shape[:3], bool))
+
+
+@dataclass(frozen=True)
+class _Talk:
+    """Where a clip has both the mouth and its sound."""
+
+    mouth: Mouth
+    sound: Sound
+    first: float
+    last: float
+
+    @classmethod
+    def of(cls, clip: FaceClip) -> _Talk:
+        if clip.mouth is None or clip.sound is None:
+            raise ForgeError("the clip has no sound, or no mouth to go with it")
+        first, last = talk(clip.sound)
+        return cls(clip.mouth, clip.sound, max(first, clip.mouth.times[0]), min(last, clip.mouth.times[-1]))
+
+    @property
+    def seconds(self) -> float:
+        return max(0.0, self.last - self.first)
+
+    def starts(self, length: float) -> np.ndarray:
+        """The times of mouth frames from which on a window is about as loud as all of the talk."""
+        sound, times = self.sound, self.mouth.times
+        times = times[(times >= self.first) & (times + length <= self.last)]
+        energy = np.concatenate([[0], np.cumsum(np.square(sound.samples, dtype=np.float64))])
+        count, begin = round(length * sound.rate), _index(sound, times)
+        power = (energy[begin + count] - energy[begin]) / count
+        low, high = _index(sound, self.first), _index(sound, self.last)
+        decibels = 10 * np.log10(np.maximum(power * (high - low) / (energy[high] - energy[low]), 1e-12))
+        return times[np.abs(decibels) <= LEVEL]
 
 
 def talk(sound: Sound) -> tuple[float, float]:
@@ -79,18 +109,6 @@ def talk(sound: Sound) -> tuple[float, float]:
     if not len(loud):
         raise ForgeError("the sound is silent")
     return sound.start + (loud[0] + 1) * step / sound.rate, sound.start + loud[-1] * step / sound.rate
-
-
-def _starts(sound: Sound, times: np.ndarray, length: float) -> np.ndarray:
-    """Those of `times` from which on a window lies within the talk and is about as loud as all of it."""
-    first, last = talk(sound)
-    times = times[(times >= first) & (times + length <= last)]
-    energy = np.concatenate([[0], np.cumsum(np.square(sound.samples, dtype=np.float64))])
-    count, begin = round(length * sound.rate), _index(sound, times)
-    power = (energy[begin + count] - energy[begin]) / count
-    low, high = _index(sound, first), _index(sound, last)
-    decibels = 10 * np.log10(np.maximum(power * (high - low) / (energy[high] - energy[low]), 1e-12))
-    return times[np.abs(decibels) <= LEVEL]
 
 
 def _index(sound: Sound, time: float | np.ndarray) -> np.ndarray:
