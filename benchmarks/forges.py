@@ -3,7 +3,7 @@ leak audit makes of forges that leak, on the authentic crops of DATA.
 
 Milliseconds of processor time, medians (on a busy machine steadier than the clock), and the least wall time. `crop`: a
 clip of one aligned crop, as a training set has it. `clip`: four moments with context, neighbours and native crops of
-the given side (28 pictures in all). `sound`: 5 s of mouth and sound. Pictures are smooth random waves with grain.
+400 pixels (20 pictures in all). `sound`: 5 s of mouth and sound. Pictures are smooth random waves with grain.
 """
 
 from __future__ import annotations

@@ -203,8 +203,9 @@ def test_sounds_are_shifted_either_way_and_start_alike() -> None:
     assert np.abs(starts.mean() - (starts + lags).mean()) < 4 * starts.std() / 300**0.5
 
 
-def test_a_swapped_sound_is_the_other_one_at_one_level() -> None:
-    before, other = talking(5, 0), talking(5, 1)
+@pytest.mark.parametrize("seconds", [1.8, 5.0])
+def test_a_swapped_sound_is_the_other_one_at_one_level(seconds: float) -> None:
+    before, other = talking(5, 0), talking(seconds, 1)
     assert other.sound is not None
     other = replace(other, sound=replace(other.sound, samples=other.sound.samples * np.float32(3)))
     forged = audio_visual.forge(before, np.random.default_rng(0), other)

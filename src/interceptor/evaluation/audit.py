@@ -46,8 +46,8 @@ def audit_pictures(
     """Forge up to `limit` of the authentic crops, and tell the pairs by the pixels outside the mask; ready for JSON.
 
     `identical` of `pairs` are bit-identical there. `before` the augmentation and `after` one draw of it, the same for
-    both of a pair: see `tell_apart`. `passed`: both AUCs within 0.45 to 0.55. `left_out` counts pairs by what kept
-    them out. Raises `ValueError` where fewer than `FOLDS` origins remain.
+    both of a pair: see `tell_apart`. `passed`: all identical, and both AUCs within 0.45 to 0.55. `left_out`: pairs with
+    too little outside the mask. Raises `ValueError` where fewer than `FOLDS` origins remain.
     """
     rng = np.random.default_rng(seed)
     authentic = [crop for crop in crops if crop.label == 0]
@@ -72,7 +72,7 @@ def audit_pictures(
         "identical": identical,
         **found,
         "left_out": {name: pairs.left_out for name, pairs in (("before", before), ("after", after))},
-        "passed": all(BAND[0] <= part["auc"] <= BAND[1] for part in found.values()),
+        "passed": identical == len(chosen) and all(BAND[0] <= part["auc"] <= BAND[1] for part in found.values()),
     }
 
 

@@ -21,7 +21,7 @@ SHORTEST = 1.0
 SHIFT = 0.3
 """Seconds between two windows of one sound, at least."""
 SLACK = 0.6
-"""Seconds of talk beyond the window that a window is shortened for, so that shifts can differ."""
+"""Seconds of talk beyond the window that a window is shortened for, so that places can differ."""
 LEVEL = 4.0
 """Decibels by which a window may be louder or quieter than the whole talk: it is no pause."""
 SILENCE = -50.0
@@ -39,14 +39,11 @@ def forge(clip: FaceClip, rng: np.random.Generator, other: FaceClip | None = Non
     level changes so much that no two windows are alike, and where the two sounds have two rates.
     """
     own = _Talk.of(clip)
-    if other is None:
-        source, spare = own, SHIFT
-        length = min(seconds, max(own.seconds - SLACK, SHORTEST))
-    else:
-        source, spare = _Talk.of(other), 0.0
-        length = min(seconds, own.seconds, source.seconds)
-    if length < SHORTEST or min(own.seconds, source.seconds) < length + spare:
-        raise ForgeError(f"{min(own.seconds, source.seconds):.1f} s of talk under the mouth: too short")
+    source = own if other is None else _Talk.of(other)
+    shortest = min(own.seconds, source.seconds)
+    length = min(seconds, max(shortest - SLACK, SHORTEST))
+    if shortest < length + (SHIFT if other is None else 0):
+        raise ForgeError(f"{shortest:.1f} s of talk under the mouth: too short")
     if source.sound.rate != own.sound.rate:
         raise ForgeError(f"the other sound has {source.sound.rate} samples a second, the clip's {own.sound.rate}")
 
