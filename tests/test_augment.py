@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from interceptor.forges import codecs
 from interceptor.training import augment
 from test_self_blend import picture
 
@@ -10,12 +11,12 @@ from test_self_blend import picture
 @pytest.mark.parametrize("crf", [23, 40])
 def test_h264_is_a_real_reencode_and_worse_at_a_higher_rate_factor(crf: int) -> None:
     image = picture(0)
-    coded = augment.h264(image, crf)
+    coded = codecs.h264(image, crf)
     assert coded.shape == image.shape
     assert coded.dtype == np.uint8
     error = np.abs(coded.astype(int) - image).mean()
     assert 0.2 < error < 25
-    assert np.abs(augment.h264(image, 18).astype(int) - image).mean() < error
+    assert np.abs(codecs.h264(image, 18).astype(int) - image).mean() < error
 
 
 def test_a_pair_suffers_the_same() -> None:

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from interceptor.forges.self_blend import blend_mask, face_outline, self_blend
+from interceptor.forges.masks import draw_shape, face_outline
+from interceptor.forges.self_blend import self_blend
 
 LANDMARKS = np.array([[68, 84], [156, 84], [112, 128], [76, 168], [148, 168]], np.float64)
 
@@ -45,7 +46,7 @@ def test_the_same_seed_gives_the_same_forgery() -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_the_mask_is_soft_within_0_and_1_and_lies_on_the_face(seed: int) -> None:
-    mask = blend_mask((224, 224), LANDMARKS, np.random.default_rng(seed))
+    mask = draw_shape(np.random.default_rng(seed)).render((224, 224), LANDMARKS)
     assert mask.dtype == np.float32
     assert mask.min() >= 0
     assert mask.max() <= 1

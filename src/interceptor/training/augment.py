@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
-from fractions import Fraction
 
-import av
 import cv2
 import numpy as np
-from PIL import Image
+
+from interceptor.forges.codecs import h264, jpeg
 
 Step = Callable[[np.ndarray], np.ndarray]
 """uint8[H, W, 3] RGB to the same."""
@@ -46,30 +44,6 @@ def draw(rng: np.random.Generator, size: int) -> Step:
         return np.ascontiguousarray(image)
 
     return apply
-
-
-def jpeg(image: np.ndarray, quality: int) -> np.ndarray:
-    """Through a JPEG file of this quality (1-100)."""
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "JPEG", quality=quality)
-    return np.asarray(Image.open(buffer))
-
-
-def h264(image: np.ndarray, crf: int) -> np.ndarray:
-    """Through a real H.264 stream (libx264, 4:2:0) of this constant rate factor; sides must be even."""
-    buffer = io.BytesIO()
-    height, width = image.shape[:2]
-    with av.open(buffer, "w", format="h264") as container:
-        stream = container.add_stream("libx264", rate=Fraction(25))
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        stream.thread_count = 1
-        stream.options = {"crf": str(crf), "preset": "veryfast", "tune": "zerolatency"}
-        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
-        for packet in [*stream.encode(frame), *stream.encode()]:
-            container.mux(packet)
-    buffer.seek(0)
-    with av.open(buffer, format="h264") as container:
-        return next(container.decode(video=0)).to_ndarray(format="rgb24")
 
 
 def _geometry(rng: np.random.Generator, size: int) -> Step:
