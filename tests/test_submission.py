@@ -83,7 +83,7 @@ def test_each_rule_is_checked(runs: list[int], message: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "Authentic", "[1, 2];", "1 2", "[1, 2", "null"])
 def test_what_is_no_annotation_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="list 1|list 2"):
+    with pytest.raises(ValueError, match=r"list [12]"):
         check_annotation(text)
 
 

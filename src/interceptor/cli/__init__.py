@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from interceptor import __version__
-from interceptor.cli import make, measure, scan
+from interceptor.cli import make, masks, measure, scan
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Media forensics: is it forged, and what is the evidence?"
@@ -15,6 +15,7 @@ app = typer.Typer(
 app.command()(scan.scan)
 app.add_typer(measure.evaluate, name="evaluate")
 app.command()(measure.calibrate)
+app.add_typer(masks.check, name="check")
 app.add_typer(make.prepare, name="prepare")
 app.add_typer(make.train, name="train")
 app.add_typer(make.export, name="export")

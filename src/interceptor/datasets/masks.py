@@ -2,7 +2,7 @@
 
 | convention | forged is | files |
 |---|---|---|
-| `binary` | white; only 0 and one other value (1, 255 or 65535) may occur | pictures, or `.npy` of shape (N, H, W) or (H, W) |
+| `binary` | not 0; beside it only 1, 255 or 65535 may occur | pictures, or `.npy` of shape (N, H, W) or (H, W) |
 | `white` | lighter than mid-grey: masks with soft edges or JPEG noise | pictures |
 | `black` | darker than mid-grey | pictures |
 | `green` | more green than red | pictures |
@@ -90,8 +90,8 @@ def _picture_values(path: Path, convention: str) -> NDArray[Any]:
         raise MaskError(path, "mask_unreadable", f"not a readable picture: {error}") from error
     if convention == "green":
         return rgb[..., 1] > rgb[..., 0]
-    light = rgb.mean(axis=2) > 127.5
-    return light if convention == "white" else ~light
+    light = np.mean(rgb, axis=2) > 127.5
+    return light if convention == "white" else np.logical_not(light)
 
 
 def _binary(path: Path, values: NDArray[Any]) -> NDArray[np.bool_]:

@@ -97,7 +97,7 @@ def _lists(text: str) -> list[list[int]]:
     for number, part in enumerate(text.split(";"), start=1):
         try:
             lists.append(json.loads(part))
-        except json.JSONDecodeError:
+        except (json.JSONDecodeError, RecursionError):
             raise ValueError(f"list {number}: {part[:40]!r} is neither a JSON list nor {AUTHENTIC!r}") from None
     return lists
 
