@@ -59,7 +59,7 @@ def read_instances(path: Path, convention: str = "binary") -> NDArray[np.bool_]:
 
 def joined(instances: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """bool[k, H, W] joined by maximum: bool[H, W], the mask of training and of the pixel measures."""
-    return instances.any(axis=0)
+    return np.logical_or.reduce(instances)
 
 
 def read_array(path: Path) -> NDArray[Any]:
@@ -90,8 +90,8 @@ def _picture_values(path: Path, convention: str) -> NDArray[Any]:
         raise MaskError(path, "mask_unreadable", f"not a readable picture: {error}") from error
     if convention == "green":
         return rgb[..., 1] > rgb[..., 0]
-    light = np.mean(rgb, axis=2) > 127.5
-    return light if convention == "white" else np.logical_not(light)
+    grey = np.mean(rgb, axis=2)
+    return grey > 127.5 if convention == "white" else grey < 127.5
 
 
 def _binary(path: Path, values: NDArray[Any]) -> NDArray[np.bool_]:

@@ -3,7 +3,7 @@
 Shared conventions:
 
 - `truth` is bool[H, W], True = forged; `called` is bool[H, W], what a method calls forged; `probability` is
-  float[H, W], 0..1, at the same size. A pixel is called where its probability is **at or above** a threshold, 0.5 unless said.
+  float[H, W], 0..1, at the same size. A pixel is called where its probability is **at or above** 0.5 (`THRESHOLD`).
 - Measures of overlap are those of one forged picture at its native size; means over pictures are the caller's. Never is
   the better of a mask and its inverse taken.
 - What a measure cannot be computed from (nothing forged, nothing but forged, other sizes, NaN) is a `ValueError`.
