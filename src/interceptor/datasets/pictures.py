@@ -5,12 +5,14 @@ One file beside this one knows the layout of each public set; `pair_folders` rea
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from interceptor.datasets.faces import validation
 from interceptor.datasets.masks import MaskError, read_instances
 
 SUFFIXES = frozenset((".avif", ".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"))
@@ -89,4 +91,24 @@ def authentic_pictures(folder: Path, dataset: str | None = None) -> list[Picture
     return [
         Picture(path, None, 0, path.relative_to(folder).with_suffix("").as_posix(), name)
         for path in picture_files(folder)
+    ]
+
+
+def need(pictures: list[Picture], root: Path) -> list[Picture]:
+    """`pictures`; `ValueError` where there are none."""
+    if not pictures:
+        raise ValueError(f"{root}: no pictures of this layout")
+    return pictures
+
+
+def with_splits(pictures: Sequence[Picture], validation_share: float) -> list[Picture]:
+    """The table with `val` or `train` for pictures without a split, whole groups to one side, by the group's name."""
+    return [
+        picture
+        if picture.split
+        else replace(
+            picture,
+            split="val" if validation(f"{picture.dataset}/{picture.group}", validation_share) else "train",
+        )
+        for picture in pictures
     ]
