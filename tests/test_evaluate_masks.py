@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -218,3 +220,13 @@ def test_checking_a_submission(data: Path, tmp_path: Path) -> None:
     code, out, _ = run("check", "submission", file, "--images", data / "authentic", "--format", "json")
     assert json.loads(out)["problems"][0]["line"] == 3
     assert run("check", "submission", tmp_path / "none.csv")[0] == 2
+
+
+def test_no_extras_are_needed() -> None:
+    code = (
+        "import sys, interceptor.evaluation.masks, interceptor.detect.submission, interceptor.datasets.layouts, "
+        "interceptor.forges.pictures; extras = {'torch', 'timm', 'sklearn', 'scipy', 'skimage'}; "
+        "print(sorted(extras & {name.split('.')[0] for name in sys.modules}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

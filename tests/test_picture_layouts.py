@@ -19,8 +19,9 @@ TREES = {
     "recodai": "train_images/authentic/10.png train_images/forged/10.png train_images/forged/11.png train_masks/10.npy",
     "casia": "Au/Au_ani_00018.jpg Tp/Tp_D_CRN_S_N_cha00063_ani00018_11818.tif Tp/odd.jpg "
     "CASIA2_groundtruth/Tp_D_CRN_S_N_cha00063_ani00018_11818_gt.png",
-    "columbia": "4cam_auth/canong3_02_sub_01.tif 4cam_splc/canong3_canonxt_sub_01.tif "
-    "4cam_splc/canong3_canonxt_sub_02.tif 4cam_auth/edgemask/canong3_02_sub_01_edgemask.jpg 4cam_splc/edgemask/canong3_canonxt_sub_01_edgemask.jpg",
+    "columbia": "4cam_auth/canong3_02_sub_01.tif 4cam_auth/edgemask/canong3_02_sub_01_edgemask.jpg "
+    "4cam_splc/canong3_canonxt_sub_01.tif 4cam_splc/canong3_canonxt_sub_02.tif "
+    "4cam_splc/edgemask/canong3_canonxt_sub_01_edgemask.jpg",
     "coverage": "image/1.tif image/1t.tif image/2t.tif mask/1forged.tif mask/1copy.tif mask/1paste.tif",
     "nist16": "probe/a.jpg probe/b.png world/c.jpg masks/a.png",
     "imd2020": "1a1ogs/1a1ogs_orig.jpg 1a1ogs/c8tf5mq_0.png 1a1ogs/c8tf5mq_0_mask.png 1a1ogs/d_0.jpg",
