@@ -1,0 +1,80 @@
+"""`interceptor evaluate masks`, `interceptor check submission`: what a localisation is worth, and its contest file."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from interceptor.cli.measure import evaluate
+from interceptor.cli.options import Format, OutputFormat, print_found
+from interceptor.console import progress_bars, say, stdout, usage
+
+check = typer.Typer(no_args_is_help=True, help="Check files before they are handed on.")
+
+
+@evaluate.command("masks")
+def evaluate_masks_command(
+    images: Annotated[Path, typer.Option(help="Folder of forged pictures.")],
+    masks: Annotated[Path, typer.Option(help="Folder of their masks: same names, any suffix, .npy or pictures.")],
+    predictions: Annotated[Path, typer.Option(help="Folder of probability maps: same names, .npy or grey pictures.")],
+    authentic: Annotated[Path | None, typer.Option(help="Folder of authentic pictures.")] = None,
+    convention: Annotated[str, typer.Option(help="How masks are read: binary, white, black or green.")] = "binary",
+    output: OutputFormat = Format.text,
+) -> None:
+    """Measure where a method saw forgeries against where they are."""
+    from interceptor.datasets.pictures import pair_folders
+    from interceptor.evaluation.masks import evaluate_masks, stored_predictions
+
+    with usage(ValueError), progress_bars() as progress:
+        pictures, unpaired = pair_folders(images, masks, authentic, convention)
+        predict = stored_predictions(images, predictions, authentic)
+        task = progress.add_task("measuring", total=len(pictures))
+        found = evaluate_masks(pictures, predict, progress=lambda done, total: progress.update(task, completed=done))
+    found["masks_without_picture"] = [str(path) for path in unpaired]
+    if output is Format.text:
+        del found["pictures"]  # one line a picture is for programs
+    print_found(found, output)
+
+
+@check.command("submission")
+def check_submission_command(
+    file: Annotated[Path, typer.Argument(help="CSV with the columns case_id,annotation.")],
+    images: Annotated[
+        Path | None, typer.Option(help="Folder of the pictures; their names without suffix are the case ids.")
+    ] = None,
+    output: OutputFormat = Format.text,
+) -> None:
+    """Check a contest submission: exit status 0 where it keeps the rules, 1 where it does not."""
+    from interceptor.detect.submission import check_submission
+    from interceptor.media import MediaError
+
+    with usage(ValueError, OSError, MediaError):
+        problems = check_submission(file, None if images is None else _sizes(images))
+    if output is Format.json:
+        sys.stdout.write(json.dumps({"file": str(file), "problems": [vars(each) for each in problems]}) + "\n")
+    else:
+        for problem in problems:
+            stdout().print(str(problem), markup=False, highlight=False)
+        say(f"{file}: {len(problems) or 'no'} problem{'' if len(problems) == 1 else 's'}")
+    raise typer.Exit(1 if problems else 0)
+
+
+def _sizes(images: Path) -> dict[str, tuple[int, int]]:
+    """Height and width by case id. Raises `ValueError` for two pictures of one case, and `MediaError`."""
+    from interceptor.datasets.pictures import picture_files
+    from interceptor.media.stills import open_picture
+
+    sizes: dict[str, tuple[int, int]] = {}
+    for path in picture_files(images):
+        if path.stem in sizes:
+            raise ValueError(f"{path}: there is another picture of case {path.stem}")
+        image = open_picture(path)
+        if image is None:
+            raise ValueError(f"{path}: this is not a picture")
+        with image:
+            sizes[path.stem] = image.height, image.width
+    return sizes

@@ -1,0 +1,232 @@
+"""Evaluation of localisations on folders, bad input included, and the commands around it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from interceptor import cli
+from interceptor.datasets.pictures import pair_folders
+from interceptor.evaluation.masks import evaluate_masks, stored_predictions
+
+SIZE = (20, 30)
+
+
+def save(path: Path, values: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".npy":
+        np.save(path, values)
+    else:
+        Image.fromarray(values).save(path)
+
+
+def region(rows: int) -> np.ndarray:
+    """The first `rows` of 20 rows are forged."""
+    mask = np.zeros(SIZE, bool)
+    mask[:rows] = True
+    return mask
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Two forged and two authentic pictures, predicted well, half, well and wrongly."""
+    grey = np.full((*SIZE, 3), 120, np.uint8)
+    for name in ("forged/a.png", "forged/sub/b.png", "authentic/c.png", "authentic/d.jpg"):
+        save(tmp_path / name, grey)
+    save(tmp_path / "masks/a.png", region(10).astype(np.uint8) * 255)
+    planes = np.stack([region(2), region(4) & ~region(2)])
+    save(tmp_path / "masks/sub/b.npy", planes.astype(np.uint8))
+    save(tmp_path / "predictions/a.npy", region(10).astype(np.float32) * 0.9)
+    save(tmp_path / "predictions/sub/b.png", region(2).astype(np.uint8) * 255)
+    save(tmp_path / "predictions/c.png", np.zeros(SIZE, np.uint8))
+    save(tmp_path / "predictions/d.npy", np.stack([region(1), region(1)]))
+    return tmp_path
+
+
+def evaluated(data: Path) -> dict:
+    pictures, unpaired = pair_folders(data / "forged", data / "masks", data / "authentic")
+    assert unpaired == []
+    return evaluate_masks(
+        pictures, stored_predictions(data / "forged", data / "predictions", data / "authentic"), draws=100
+    )
+
+
+def test_figures_by_hand(data: Path) -> None:
+    found = evaluated(data)
+    assert (found["n_forged"], found["n_authentic"]) == (2, 2)
+    assert found["f1"] == pytest.approx((1 + 2 / 3) / 2)
+    assert found["iou"] == pytest.approx((1 + 1 / 2) / 2)
+    assert found["recall"] == pytest.approx(0.75)
+    assert found["precision"] == 1
+    assert found["auc"] == pytest.approx((1 + 0.75) / 2)
+    # one instance of one; one right of two; both authentic; authentic called forged
+    assert found["of1"] == pytest.approx((1 + 0.5 + 1 + 0) / 4)
+    assert found["false_alarm_rate"] == 0.5
+    assert found["false_area"] == pytest.approx(0.05 / 2)
+    assert found["picture"]["auc"] == pytest.approx((0.5 + 0 + 1 + 1) / 4)  # a: .9, b: 1, c: 0, d: 1; ties count half
+    assert found["picture"]["balanced_accuracy"] == 0.75
+    assert found["small"] == {"n": 0, "f1": None, "recall": None}
+    assert [entry["n"] for entry in found["by_area"]] == [1, 1]
+    assert found["by_area"][0]["area"] == [0.2, 0.2]
+    assert found["pixel_ece"] == pytest.approx((0.05 + 0.1 + 0.05) / 4)  # bins of .9, 0 and 1
+    low, high = found["intervals"]["f1"]
+    assert low <= found["f1"] <= high
+    assert found["coverage"] == {"pictures": 4, "scored": 4, "failures": {}}
+    json.dumps(found, allow_nan=False)
+
+
+def break_size(data: Path) -> None:
+    save(data / "masks/a.png", np.full((20, 31), 255, np.uint8))
+
+
+def break_values(data: Path) -> None:
+    save(data / "masks/a.png", np.arange(600, dtype=np.uint16).reshape(SIZE).astype(np.uint8))
+
+
+def break_black(data: Path) -> None:
+    save(data / "masks/a.png", np.zeros(SIZE, np.uint8))
+
+
+def break_missing_mask(data: Path) -> None:
+    (data / "masks/a.png").unlink()
+
+
+def break_mask_file(data: Path) -> None:
+    (data / "masks/a.png").write_bytes(b"\x89PNG\r\n no picture")
+
+
+def break_mask_shape(data: Path) -> None:
+    (data / "masks/a.png").unlink()
+    save(data / "masks/a.npy", np.zeros((1, 1, *SIZE), bool))
+
+
+def break_picture(data: Path) -> None:
+    (data / "forged/a.png").write_bytes(b"no picture")
+
+
+def break_prediction(data: Path) -> None:
+    (data / "predictions/a.npy").unlink()
+
+
+def break_prediction_size(data: Path) -> None:
+    save(data / "predictions/a.npy", np.zeros((5, 5), np.float32))
+
+
+def break_prediction_values(data: Path) -> None:
+    save(data / "predictions/a.npy", np.full(SIZE, np.nan, np.float32))
+
+
+def break_prediction_type(data: Path) -> None:
+    save(data / "predictions/a.npy", np.ones(SIZE, np.uint8))
+
+
+def break_prediction_file(data: Path) -> None:
+    (data / "predictions/a.npy").write_bytes(b"nothing")
+
+
+@pytest.mark.parametrize(
+    ("damage", "cause"),
+    [
+        (break_size, "mask_size"),
+        (break_values, "mask_values"),
+        (break_black, "empty_mask"),
+        (break_missing_mask, "missing_mask"),
+        (break_mask_file, "mask_unreadable"),
+        (break_mask_shape, "mask_shape"),
+        (break_picture, "not_media"),
+        (break_prediction, "missing_prediction"),
+        (break_prediction_size, "prediction_size"),
+        (break_prediction_values, "prediction_values"),
+        (break_prediction_type, "prediction_values"),
+        (break_prediction_file, "prediction_unreadable"),
+    ],
+)
+def test_bad_input_is_listed(data: Path, damage: Callable[[Path], None], cause: str) -> None:
+    damage(data)
+    found = evaluated(data)
+    assert found["coverage"] == {"pictures": 4, "scored": 3, "failures": {cause: 1}}
+    assert [(entry["path"], entry["cause"]) for entry in found["failed"]] == [(str(data / "forged/a.png"), cause)]
+    assert found["n_forged"] == 1
+
+
+def test_what_is_undefined_is_none_or_counted(data: Path) -> None:
+    save(data / "masks/a.png", np.full(SIZE, 255, np.uint8))
+    pictures, _ = pair_folders(data / "forged", data / "masks")
+    found = evaluate_masks(pictures, stored_predictions(data / "forged", data / "predictions"), draws=20)
+    assert found["undefined"] == {"ap": 1, "auc": 1}
+    assert found["auc"] == 0.75
+    assert found["false_alarm_rate"] is None
+    assert found["picture"]["auc"] is None
+    assert found["picture"]["notes"]
+
+
+def test_nothing_to_measure_is_an_error(data: Path) -> None:
+    for path in (data / "predictions").rglob("*.*"):
+        path.unlink()
+    with pytest.raises(ValueError, match="missing_prediction"):
+        evaluated(data)
+
+
+def test_folders_that_do_not_fit_are_errors(data: Path) -> None:
+    with pytest.raises(ValueError, match="no such folder"):
+        pair_folders(data / "forged", data / "nowhere")
+    (data / "empty").mkdir()
+    with pytest.raises(ValueError, match="no pictures"):
+        pair_folders(data / "empty", data / "masks")
+    save(data / "masks/a.npy", region(1))
+    with pytest.raises(ValueError, match="suffix only"):
+        pair_folders(data / "forged", data / "masks")
+
+
+def run(*arguments: object) -> tuple[int, str, str]:
+    result = CliRunner().invoke(cli.app, [str(each) for each in arguments])
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_the_command(data: Path) -> None:
+    save(data / "masks/orphan.png", np.zeros(SIZE, np.uint8))
+    folders = ["--images", data / "forged", "--masks", data / "masks", "--predictions", data / "predictions"]
+    command = ["evaluate", "masks", *folders, "--authentic", data / "authentic"]
+    code, out, _ = run(*command, "--format", "json")
+    found = json.loads(out)
+    assert code == 0
+    assert found["f1"] == pytest.approx(5 / 6)
+    assert found["masks_without_picture"] == [str(data / "masks/orphan.png")]
+    assert len(found["pictures"]) == 4
+    assert "f1: 0.8" in run(*command)[1]
+    assert run(*command, "--convention", "pink")[0] == 2
+    assert run("evaluate", "masks", "--images", data, "--masks", data / "no", "--predictions", data)[0] == 2
+
+
+def test_checking_a_submission(data: Path, tmp_path: Path) -> None:
+    file = tmp_path / "submission.csv"
+    file.write_text('case_id,annotation\nc,authentic\nd,"[599, 2]"\n')
+    assert run("check", "submission", file, "--images", data / "authentic")[0] == 0
+    file.write_text('case_id,annotation\nc,authentic\nd,"[599, 3]"\n')
+    assert run("check", "submission", file)[0] == 0
+    code, out, err = run("check", "submission", file, "--images", data / "authentic")
+    assert code == 1
+    assert out.startswith("line 3, case d: list 1: the last run ends at pixel 601")
+    assert "1 problem" in err
+    code, out, _ = run("check", "submission", file, "--images", data / "authentic", "--format", "json")
+    assert json.loads(out)["problems"][0]["line"] == 3
+    assert run("check", "submission", tmp_path / "none.csv")[0] == 2
+
+
+def test_no_extras_are_needed() -> None:
+    code = (
+        "import sys, interceptor.evaluation.masks, interceptor.detect.submission, interceptor.datasets.layouts, "
+        "interceptor.forges.pictures; extras = {'torch', 'timm', 'sklearn', 'scipy', 'skimage'}; "
+        "print(sorted(extras & {name.split('.')[0] for name in sys.modules}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
