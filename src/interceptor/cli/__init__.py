@@ -7,4 +7,30 @@ from typing import Annotated
 import typer
 
 from interceptor import __version__
+from interceptor.cli import audit, evidence, lens, make, masks, measure, scan
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Media forensics: is it forged, and what is the evidence?"
+)
+app.command()(scan.scan)
+app.command()(evidence.evidence)
+app.command()(lens.lens)
+app.add_typer(measure.evaluate, name="evaluate")
+app.add_typer(audit.audit, name="audit")
 app.add_typer(masks.check, name="check")
+app.command()(measure.calibrate)
+app.add_typer(make.prepare, name="prepare")
+app.add_typer(make.train, name="train")
+app.add_typer(make.export, name="export")
+
+
+def main() -> None:
+    """The console entry point: exit status 0 (all done), 1 (some files failed) or 2 (usage)."""
+    app()
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit

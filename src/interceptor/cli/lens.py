@@ -24,11 +24,11 @@ def lens(
     import numpy as np
 
     from interceptor.detect.detector import load_detector
-    from interceptor.detect.weights import WeightError
     from interceptor.lenses import LENSES, Abstain
     from interceptor.media import MediaError, probe
     from interceptor.media.windows import cut_window
     from interceptor.report.sheets import sheet
+    from interceptor.runtime.weights import WeightError
 
     chosen = [code.lower() for code in codes] if codes else list(LENSES)
     with usage(ValueError, MediaError, WeightError, OSError):
