@@ -7,12 +7,13 @@ from typing import Annotated
 import typer
 
 from interceptor import __version__
-from interceptor.cli import make, measure, scan
+from interceptor.cli import make, measure, pictures, scan
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Media forensics: is it forged, and what is the evidence?"
 )
 app.command()(scan.scan)
+app.command()(pictures.match)
 app.add_typer(measure.evaluate, name="evaluate")
 app.command()(measure.calibrate)
 app.add_typer(make.prepare, name="prepare")
