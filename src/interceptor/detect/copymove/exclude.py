@@ -1,11 +1,14 @@
-"""What repeats in every figure and proves nothing: letters, axes, scale bars, legends, areas of one colour."""
+"""What repeats in every figure and proves nothing: letters, axes, scale bars, legends.
+
+Areas of one colour need no mask: no keypoint lies there, and `regions` finds nothing to compare in them.
+"""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
 
-FLAT = 6
+FLAT = 2
 """Grey levels within 3 x 3 pixels up to which a place is of one colour."""
 GROUND = 0.001
 """Share of the picture from which an area of one colour is a ground that marks are drawn on."""
@@ -20,7 +23,7 @@ WHITE, BLACK = 252, 3
 
 
 def drawn(grey: np.ndarray) -> np.ndarray:
-    """bool[H, W]: areas of one colour, and the marks drawn on them or over the picture. `grey` is uint8[H, W]."""
+    """bool[H, W]: the marks drawn on areas of one colour or over the picture. `grey` is uint8[H, W]."""
     steepness = cv2.morphologyEx(grey, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
     ground = _large(steepness <= FLAT, GROUND * grey.size)
     ground = cv2.dilate(ground.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
@@ -30,7 +33,7 @@ def drawn(grey: np.ndarray) -> np.ndarray:
     for extreme in (grey >= WHITE, grey <= BLACK):
         around = cv2.dilate((extreme & ~ground).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
         marks |= _marks(around, grey, steepness)
-    return ground | (cv2.dilate(marks.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0)
+    return cv2.dilate(marks.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
 
 
 def _large(mask: np.ndarray, least: float) -> np.ndarray:

@@ -105,9 +105,8 @@ def _proven(found: regions.Regions, one: np.ndarray, two: np.ndarray, *, same: b
         return False
     if same and np.count_nonzero(found.source & found.copy) > MAX_OVERLAP * area:
         return False
-    return not (
-        periodic.regular(one, found.source, found.correlation) or periodic.regular(two, found.copy, found.correlation)
-    )
+    sides = ((one, found.source), (two, found.copy))
+    return not any(periodic.regular(periodic.levelled(grey), side, found.correlation) for grey, side in sides)
 
 
 def _share(mask: np.ndarray, other: np.ndarray) -> float:

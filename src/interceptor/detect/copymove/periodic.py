@@ -13,13 +13,22 @@ RIVAL = 2.0
 """A place is a rival where its dissimilarity (1 - correlation) is at most so many times that of the copy."""
 LOWEST, HIGHEST = 0.6, 0.9
 """Correlation that makes a rival in any case lies between these."""
+LEVEL = 19
+"""Side, in pixels, of the window to whose mean and contrast a picture is levelled."""
 MAX_LIKE = 6
 """More places than this that look like the copy are a pattern."""
 
 
+def levelled(picture: np.ndarray) -> np.ndarray:
+    """float32[H, W]: every place at a mean of 0 and a like contrast, so that no bright spot decides alone."""
+    mean = cv2.blur(picture, (LEVEL, LEVEL))
+    deviation = cv2.sqrt(np.maximum(cv2.blur(picture * picture, (LEVEL, LEVEL)) - mean * mean, 0))
+    return (picture - mean) / (deviation + 2)
+
+
 def regular(picture: np.ndarray, region: np.ndarray, correlation: float) -> bool:
-    """Whether `region` bool[H, W] of `picture` float32[H, W] is found again by moving it, so that a match that
-    correlates with it by `correlation` proves no more than regularity.
+    """Whether `region` bool[H, W] of a `levelled` picture is found again by moving it, so that a match that correlates
+    with it by `correlation` proves no more than regularity.
     """
     rows, columns = np.flatnonzero(region.any(1)), np.flatnonzero(region.any(0))
     top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1

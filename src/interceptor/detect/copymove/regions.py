@@ -11,8 +11,10 @@ WINDOW = 9
 """Side, in pixels, of the window in which pictures are compared."""
 ALIKE = 0.75
 """Local correlation from which two places show the same."""
-NOISE = 3.0
-"""Grey levels (standard deviation) below which a window holds nothing to compare."""
+UNLIKE = 0.4
+"""Local correlation up to which places that hold something do not show the same."""
+NOISE, FAINT = 1.5, 6.0
+"""Grey levels (standard deviation) below which a window holds nothing to compare, or only little."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,13 +39,17 @@ def grow(
     None where nothing around the points is alike.
     """
     aligned, covered = align(second, transform, first.shape)
-    correlation, lively = local_correlation(first, aligned)
-    alike = ((correlation > ALIKE) & lively & covered & allowed).astype(np.uint8)
-    # Smooth parts hold nothing to compare: they join where what surrounds them is alike, and unlike parts stay out.
+    correlation, contrast = local_correlation(first, aligned)
+    alike = ((correlation > ALIKE) & (contrast > NOISE) & covered & allowed).astype(np.uint8)
     alike = cv2.morphologyEx(alike, cv2.MORPH_OPEN, _disc(3))
-    alike = cv2.morphologyEx(alike, cv2.MORPH_CLOSE, _disc(2 * WINDOW + 1))
-    alike = _filled(alike)
-    alike &= ~((correlation < ALIKE / 2) & lively & covered).astype(np.uint8) & 1
+    # Smooth parts hold too little to compare: those among the points, and those that what is alike surrounds, join.
+    hull = cv2.convexHull(np.round(points).astype(np.int32))
+    alike = cv2.drawContours(alike, [hull], -1, 1, cv2.FILLED)
+    alike = _filled(cv2.morphologyEx(alike, cv2.MORPH_CLOSE, _disc(2 * WINDOW + 1)))
+    wide = local_correlation(first, aligned, 2 * WINDOW + 1)[0]  # faint structure shows in a wider window only
+    judged = np.where(contrast > FAINT, correlation, np.maximum(correlation, wide))
+    unlike = (judged < UNLIKE) & (contrast > NOISE) | ~covered | ~allowed
+    alike[unlike] = 0
     alike = cv2.morphologyEx(alike, cv2.MORPH_OPEN, _disc(WINDOW))
     _, labels = cv2.connectedComponents(alike)
     columns, rows = np.clip(np.round(points).astype(int), 0, np.array(first.shape[::-1]) - 1).T
@@ -55,14 +61,14 @@ def grow(
     copy = cv2.warpAffine(source.astype(np.uint8), transform, second.shape[::-1], flags=cv2.INTER_NEAREST) > 0
     if not copy.any():
         return None
-    judged = source & lively
+    solid = source & (contrast > NOISE)
     fine = local_correlation(first - cv2.blur(first, (5, 5)), aligned - cv2.blur(aligned, (5, 5)), 2 * WINDOW + 1)[0]
-    structure = int(np.count_nonzero(judged))
+    structure = int(np.count_nonzero(solid))
     return Regions(
         source,
         copy,
-        float(correlation[judged].mean()) if structure else 0.0,
-        float(fine[judged].mean()) if structure else 0.0,
+        float(correlation[solid].mean()) if structure else 0.0,
+        float(fine[solid].mean()) if structure else 0.0,
         structure,
     )
 
@@ -79,8 +85,8 @@ def align(picture: np.ndarray, transform: np.ndarray, shape: tuple[int, ...]) ->
 
 
 def local_correlation(first: np.ndarray, second: np.ndarray, window: int = WINDOW) -> tuple[np.ndarray, np.ndarray]:
-    """Normalised correlation of two float32[H, W] in a window about each pixel, -1..1, and bool[H, W] where either
-    holds more than noise.
+    """Normalised correlation of two float32[H, W] in a window about each pixel, -1..1, and float32[H, W], the
+    greater of their standard deviations there.
     """
 
     def mean(values: np.ndarray) -> np.ndarray:
@@ -89,8 +95,7 @@ def local_correlation(first: np.ndarray, second: np.ndarray, window: int = WINDO
     one, two = mean(first), mean(second)
     variance = np.maximum(mean(first * first) - one * one, 0), np.maximum(mean(second * second) - two * two, 0)
     covariance = mean(first * second) - one * two
-    lively = np.maximum(*variance) > NOISE**2
-    return covariance / (np.sqrt(variance[0] * variance[1]) + 1), lively
+    return covariance / (np.sqrt(variance[0] * variance[1]) + 1), np.sqrt(np.maximum(*variance))
 
 
 def _disc(size: int) -> np.ndarray:
