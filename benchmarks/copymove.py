@@ -59,7 +59,7 @@ def forge(rgb: np.ndarray, rng: np.random.Generator) -> Forgery | None:
     linear = scale * cv2.getRotationMatrix2D((0, 0), -angle, 1)[:, :2] @ np.diag([-1 if flip else 1, 1])
     for _ in range(200):
         places = [rng.uniform([0, 0], [width, height]) for _ in range(2)]
-        source, copy = (paint(outline + place, rgb.shape) for outline, place in zip((shape, shape @ linear.T), places))
+        source, copy = paint(shape + places[0], rgb.shape), paint(shape @ linear.T + places[1], rgb.shape)
         if source is not None and copy is not None and not (source & copy).any():
             break
     else:
@@ -148,7 +148,10 @@ def authentic(data: Path, half: str, limit: int, seed: int) -> None:
         matches = match(read_still(path))
         counts.setdefault(kind, []).append(len(matches))
         for one in matches:
-            print(f"  {path.name}: {one.source.box} {one.copy.box} inliers {one.inliers} corr {one.correlation:.2f}", flush=True)
+            print(
+                f"  {path.name}: {one.source.box} {one.copy.box} inliers {one.inliers} corr {one.correlation:.2f}",
+                flush=True,
+            )
     for kind, found in counts.items():
         print(f"{kind:15}{sum(map(bool, found))} of {len(found)}")
     found = [bool(number) for numbers in counts.values() for number in numbers]

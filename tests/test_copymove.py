@@ -22,7 +22,9 @@ RECODAI = Path(__file__).parents[2] / "shared" / "data" / "forgery" / "recodai"
 def texture(height: int, width: int, seed: int = 0) -> np.ndarray:
     """Irregular texture with structure of several sizes: uint8[height, width, 3]."""
     rng = np.random.default_rng(seed)
-    layers = [cv2.GaussianBlur(rng.normal(0, 1, (height, width)).astype(np.float32), (0, 0), s) * s for s in (1.5, 4, 12)]
+    layers = [
+        cv2.GaussianBlur(rng.normal(0, 1, (height, width)).astype(np.float32), (0, 0), s) * s for s in (1.5, 4, 12)
+    ]
     grey = np.clip(128 + 60 * sum(layers), 0, 255).astype(np.uint8)
     return np.repeat(grey[..., None], 3, 2)
 
@@ -83,7 +85,10 @@ def test_a_large_picture_is_answered_in_its_own_pixels() -> None:
     rgb, source, copy = copy_move(texture(800, 2400), (400, 350), (1800, 420), 120, turned(0))
     rgb = cv2.resize(rgb, None, fx=2, fy=1, interpolation=cv2.INTER_LINEAR)  # not square, shrunk inside
     (found,) = match(rgb)
-    wide = [cv2.resize(mask.astype(np.uint8), rgb.shape[1::-1], interpolation=cv2.INTER_NEAREST) > 0 for mask in (source, copy)]
+    wide = [
+        cv2.resize(mask.astype(np.uint8), rgb.shape[1::-1], interpolation=cv2.INTER_NEAREST) > 0
+        for mask in (source, copy)
+    ]
     assert overlap(found.source, wide[0]) > 0.7
     assert overlap(found.copy, wide[1]) > 0.7
 
@@ -132,7 +137,9 @@ def gratings() -> np.ndarray:
 def text() -> np.ndarray:
     page = np.full((400, 600, 3), 255, np.uint8)
     for row in range(30, 390, 30):
-        cv2.putText(page, "the same words again and again", (20, row), cv2.FONT_HERSHEY_SIMPLEX, 0.8, (0, 0, 0), 2, cv2.LINE_AA)
+        cv2.putText(
+            page, "the same words again and again", (20, row), cv2.FONT_HERSHEY_SIMPLEX, 0.8, (0, 0, 0), 2, cv2.LINE_AA
+        )
     return page
 
 
@@ -250,7 +257,14 @@ def test_the_command_reads_every_kind_and_names_what_it_cannot(tmp_path: Path) -
     assert done.exit_code == 1
     assert "e_broken.png" in done.stderr
     lines = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [len(line["matches"]) if "matches" in line else line["cause"] for line in lines] == [1, 1, 1, 1, "truncated", 0]
+    assert [len(line["matches"]) if "matches" in line else line["cause"] for line in lines] == [
+        1,
+        1,
+        1,
+        1,
+        "truncated",
+        0,
+    ]
     assert len(list((tmp_path / "out").glob("*.png"))) == 4
 
 
@@ -259,7 +273,9 @@ def test_the_command_compares_across_files(tmp_path: Path) -> None:
     two[40:140, 60:180] = one[90:190, 20:140]
     Image.fromarray(one).save(tmp_path / "one.png")
     Image.fromarray(two).save(tmp_path / "two.png")
-    done = CliRunner().invoke(app, ["match", str(tmp_path), "--across", "--format", "json", "--out", str(tmp_path / "out")])
+    done = CliRunner().invoke(
+        app, ["match", str(tmp_path), "--across", "--format", "json", "--out", str(tmp_path / "out")]
+    )
     assert done.exit_code == 0
     (found,) = json.loads(done.stdout.splitlines()[-1])["matches"]
     assert Path(found["source_path"]).name == "one.png"

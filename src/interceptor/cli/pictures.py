@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 def match(
     paths: Annotated[list[Path], typer.Argument(help="Pictures, or folders of pictures.")],
     across: Annotated[bool, typer.Option("--across", help="Also compare the pictures with one another.")] = False,
-    out: Annotated[Path | None, typer.Option(help="Folder for a PNG of every picture in which something is found.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for a PNG of every picture in which something is found.")
+    ] = None,
     output: OutputFormat = Format.text,
 ) -> None:
     """Find what was copied from where in pictures (copy-move). States facts, no verdict."""
@@ -84,7 +86,9 @@ def _print_one(file: Path, rgb: np.ndarray, found: Sequence[Match], output: Form
 
     if output is Format.json:
         height, width = rgb.shape[:2]
-        _print_json({"path": str(file), "width": width, "height": height, "matches": [match_facts(one) for one in found]})
+        _print_json(
+            {"path": str(file), "width": width, "height": height, "matches": [match_facts(one) for one in found]}
+        )
         return
     console = stdout()
     console.print(f"{file}: {_count(found)}", markup=False, highlight=False)

@@ -68,7 +68,8 @@ def _shrunk(rgb: np.ndarray, zoom: float) -> np.ndarray:
 def _tint(canvas: np.ndarray, region: Region, zoom: float, left: int, colour: tuple[int, int, int]) -> None:
     """Tints a region a little and outlines it, in place."""
     outlines, _ = cv2.findContours(region.mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    moved = [np.round((outline + [region.left, region.top]) * zoom).astype(np.int32) + [left, 0] for outline in outlines]
+    corner, shift = np.array([region.left, region.top]), np.array([left, 0], np.int32)
+    moved = [np.round((outline + corner) * zoom).astype(np.int32) + shift for outline in outlines]
     tinted = cv2.drawContours(canvas.copy(), moved, -1, colour, cv2.FILLED)
     cv2.addWeighted(tinted, 0.25, canvas, 0.75, 0, dst=canvas)
     cv2.drawContours(canvas, moved, -1, colour, 2, cv2.LINE_AA)

@@ -9,11 +9,12 @@ from itertools import combinations
 import cv2
 import numpy as np
 
-from interceptor.detect.copymove import exclude, keypoints, panels, periodic, regions
-from interceptor.detect.copymove.keypoints import Keypoints
+from interceptor.detect.copymove import dense, exclude, keypoints, panels, periodic, regions
+from interceptor.detect.copymove.keypoints import Keypoints, Pairs
 from interceptor.detect.copymove.models import models
 from interceptor.detect.copymove.panels import Box
-from interceptor.detect.copymove.result import Match, Region
+from interceptor.detect.copymove.regions import Regions
+from interceptor.detect.copymove.result import Match, Method, Region
 
 MAX_PIXELS = 1_200_000
 """Larger pictures are shrunk to this before anything is sought in them."""
@@ -26,8 +27,17 @@ MIN_AREA = 0.0005
 """Smallest region, as a share of the picture."""
 MIN_STRUCTURE = 150
 """Pixels of a region that must hold something to compare."""
-MIN_CORRELATION = 0.85
-MIN_DETAIL = 0.5
+ALONE = 0.9, 0.6
+"""Correlation, and correlation of the detail, from which a pair is a copy whatever else the picture holds."""
+AHEAD = 0.8
+"""Correlation from which a pair is a copy if it is ahead of every other candidate by `LEAD`."""
+LEAD = 0.1
+FEW: dict[Method, int] = {"keypoints": 6, "dense": 30}
+"""Inliers that a pair needs to be accepted because it is ahead."""
+BARE = 24
+"""The dense field is sought this many pixels away from keypoints and further, in pictures"""
+MIN_BARE = 0.05
+"""of which at least this share is that bare."""
 MAX_OVERLAP = 0.2
 """Share of a region that may lie in its own copy."""
 
@@ -51,7 +61,12 @@ def match(rgb: np.ndarray) -> list[Match]:
     picture = prepare(rgb, MAX_KEYPOINTS)
     apart = APART * float(np.sqrt(picture.grey.size))
     pairs = keypoints.pair(picture.keypoints, apart=apart)
-    return _largest_first(_matches(picture, picture, pairs, (0, 0)))
+    found = list(_matches(picture, picture, pairs, (0, 0)))
+    bare = _bare(picture)
+    if np.count_nonzero(bare) > MIN_BARE * bare.size:
+        pairs = dense.field_pairs(picture.grey, bare, apart)
+        found += _matches(picture, picture, pairs, (0, 0), "dense")
+    return _largest_first(found)
 
 
 def match_across(pictures: Sequence[np.ndarray]) -> list[Match]:
@@ -80,33 +95,70 @@ def prepare(rgb: np.ndarray, limit: int) -> Prepared:
     return Prepared(grey, zoom, shape, allowed, boxes, keypoints.detect(grey, allowed, boxes, limit))
 
 
+def _bare(picture: Prepared) -> np.ndarray:
+    """bool[h, w]: where matching may take place and no keypoint is near, in places that are not of one colour."""
+    crowded = np.zeros(picture.grey.shape, np.uint8)
+    columns, rows = np.round(picture.keypoints.points).astype(int).T
+    crowded[rows.clip(0, crowded.shape[0] - 1), columns.clip(0, crowded.shape[1] - 1)] = 1
+    crowded = cv2.dilate(crowded, np.ones((2 * BARE + 1, 2 * BARE + 1), np.uint8))
+    varied = cv2.morphologyEx(picture.grey, cv2.MORPH_GRADIENT, np.ones((BARE, BARE), np.uint8)) > 4
+    return picture.allowed & (crowded == 0) & varied
+
+
 def _matches(
-    first: Prepared, second: Prepared, pairs: keypoints.Pairs, files: tuple[int, int]
+    first: Prepared, second: Prepared, pairs: Pairs, files: tuple[int, int], method: Method = "keypoints"
 ) -> Iterator[Match]:
     """Proven matches of two pictures (or of one with itself), those that repeat another left out."""
     one, two = first.grey.astype(np.float32), second.grey.astype(np.float32)
-    kept: list[regions.Regions] = []
+    candidates = []
     for transform, points in models(pairs, max(first.grey.shape)):
         found = regions.grow(one, two, transform, points, first.allowed)
-        if found is None or not _proven(found, one, two, same=first is second):
+        if found is not None and _sizeable(found, same=first is second):
+            candidates.append((found, transform, len(points)))
+    levelled = [periodic.levelled(one), periodic.levelled(two)] if candidates else []
+    kept: list[Regions] = []
+    for found, transform, inliers in candidates:
+        if any(_same(found, other) for other in kept):
             continue
-        if any(_share(found.source, other.source) > 0.5 and _share(found.copy, other.copy) > 0.5 for other in kept):
+        rivals = [other.correlation for other, *_ in candidates if not _touch(found, other)]
+        if not _convincing(found, inliers, rivals, FEW[method]):
+            continue
+        sides = zip(levelled, (found.source, found.copy), strict=True)
+        if any(periodic.regular(picture, side, found.correlation) for picture, side in sides):
             continue
         kept.append(found)
-        yield _native(found, transform, len(points), first, second, files)
+        yield _native(found, transform, inliers, first, second, files, method)
 
 
-def _proven(found: regions.Regions, one: np.ndarray, two: np.ndarray, *, same: bool) -> bool:
-    """Whether the regions are alike by more than chance or regularity."""
+def _sizeable(found: Regions, *, same: bool) -> bool:
+    """Whether the regions are large enough, and apart where they lie in the same picture."""
     area = np.count_nonzero(found.source)
-    if area < MIN_AREA * one.size or found.structure < MIN_STRUCTURE:
+    if area < MIN_AREA * found.source.size or found.structure < MIN_STRUCTURE:
         return False
-    if found.correlation < MIN_CORRELATION or found.detail < MIN_DETAIL:
-        return False
-    if same and np.count_nonzero(found.source & found.copy) > MAX_OVERLAP * area:
-        return False
-    sides = ((one, found.source), (two, found.copy))
-    return not any(periodic.regular(periodic.levelled(grey), side, found.correlation) for grey, side in sides)
+    return not same or _share(found.source, found.copy) <= MAX_OVERLAP
+
+
+def _convincing(found: Regions, inliers: int, rivals: list[float], few: int) -> bool:
+    """Whether a pair is so alike that it needs no comparison, or alike and well ahead of all other candidates.
+
+    Prints, tiles and rows of like objects give many candidates of middling correlation; a copy gives one.
+    """
+    if found.correlation >= ALONE[0] and found.detail >= ALONE[1]:
+        return True
+    ahead = found.correlation > max(rivals, default=0.0) + LEAD
+    return found.correlation >= AHEAD and inliers >= few and ahead
+
+
+def _touch(one: Regions, other: Regions) -> bool:
+    """Whether two pairs share a region, as several copies of one source do."""
+    if one.source.shape != one.copy.shape:
+        return bool((one.source & other.source).any() or (one.copy & other.copy).any())
+    return bool(((one.source | one.copy) & (other.source | other.copy)).any())
+
+
+def _same(one: Regions, other: Regions) -> bool:
+    """Whether most of a pair has been found before."""
+    return _share(one.source, other.source) > 0.5 and _share(one.copy, other.copy) > 0.5
 
 
 def _share(mask: np.ndarray, other: np.ndarray) -> float:
@@ -115,12 +167,13 @@ def _share(mask: np.ndarray, other: np.ndarray) -> float:
 
 
 def _native(
-    found: regions.Regions,
+    found: Regions,
     transform: np.ndarray,
     inliers: int,
     first: Prepared,
     second: Prepared,
     files: tuple[int, int],
+    method: Method,
 ) -> Match:
     """The match in native pixels; within one picture the upper region is the source."""
     source, copy = _region(found.source, first), _region(found.copy, second)
@@ -134,7 +187,7 @@ def _native(
         transform,
         inliers,
         found.correlation,
-        "keypoints",
+        method,
         *files,
         _panel(source, first),
         _panel(copy, second),

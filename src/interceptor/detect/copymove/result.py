@@ -8,6 +8,8 @@ from typing import Literal
 
 import numpy as np
 
+Method = Literal["keypoints", "dense"]
+
 
 @dataclass(frozen=True, eq=False)
 class Region:
@@ -63,7 +65,7 @@ class Match:
     transform: np.ndarray
     inliers: int
     correlation: float
-    method: Literal["keypoints", "dense"]
+    method: Method
     source_file: int = 0
     copy_file: int = 0
     source_panel: int | None = None
