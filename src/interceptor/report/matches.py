@@ -53,8 +53,8 @@ def draw_matches(pictures: Sequence[np.ndarray], matches: Sequence[Match]) -> np
             zoom, left = zooms[file], int(lefts[file])
             _tint(canvas, region, zoom, left, colour)
             ends.append((round(region.centre[0] * zoom) + left, round(region.centre[1] * zoom)))
-        cv2.arrowedLine(canvas, *ends, (255, 255, 255), 4, cv2.LINE_AA, tipLength=0.06)
-        cv2.arrowedLine(canvas, *ends, colour, 2, cv2.LINE_AA, tipLength=0.06)
+        cv2.arrowedLine(canvas, ends[0], ends[1], (255, 255, 255), 4, cv2.LINE_AA, tipLength=0.06)
+        cv2.arrowedLine(canvas, ends[0], ends[1], colour, 2, cv2.LINE_AA, tipLength=0.06)
     return canvas
 
 

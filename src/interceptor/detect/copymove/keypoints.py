@@ -73,11 +73,11 @@ def detect(grey: np.ndarray, allowed: np.ndarray, boxes: list[tuple[int, int, in
         parts.append((left, top, grey[top:bottom, left:right], allowed[top:bottom, left:right]))
         rest[top:bottom, left:right] = False
     parts.append((0, 0, grey, rest))
-    total = max(1, np.count_nonzero(allowed))
+    total = max(1, int(np.count_nonzero(allowed)))
     found = []
     for left, top, part, where in parts:
-        one = _detect_one(part, where, round(limit * np.count_nonzero(where) / total))
-        found.append(Keypoints(one.points + np.float32([left, top]), one.angles, one.sizes, one.descriptors))
+        one = _detect_one(part, where, round(limit * int(np.count_nonzero(where)) / total))
+        found.append(Keypoints(one.points + np.array([left, top], np.float32), one.angles, one.sizes, one.descriptors))
     fields = ("points", "angles", "sizes", "descriptors")
     return Keypoints(*(np.concatenate([getattr(one, field) for one in found]) for field in fields))
 
@@ -93,7 +93,7 @@ def _detect_one(grey: np.ndarray, allowed: np.ndarray, limit: int) -> Keypoints:
     stretched = cv2.convertScaleAbs(np.clip(grey.astype(np.float32) - low, 0, high - low), alpha=255 / (high - low))
     if factor > 1:
         stretched = cv2.resize(stretched, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
-    sift = cv2.SIFT_create(contrastThreshold=CONTRAST_THRESHOLD)
+    sift = cv2.SIFT.create(contrastThreshold=CONTRAST_THRESHOLD)
     keypoints = sift.detect(stretched, None)
     if not keypoints:
         return empty

@@ -34,10 +34,10 @@ AHEAD = 0.8
 LEAD = 0.1
 FEW: dict[Method, int] = {"keypoints": 6, "dense": 30}
 """Inliers that a pair needs to be accepted because it is ahead."""
-BARE = 24
-"""The dense field is sought this many pixels away from keypoints and further, in pictures"""
+BARE, ENOUGH = 49, 6
+"""Places with fewer keypoints than the second in a window whose side is the first are bare: a copy might show none."""
 MIN_BARE = 0.05
-"""of which at least this share is that bare."""
+"""The dense field is sought in pictures of which this share is bare, and there only."""
 MAX_OVERLAP = 0.2
 """Share of a region that may lie in its own copy."""
 
@@ -96,13 +96,14 @@ def prepare(rgb: np.ndarray, limit: int) -> Prepared:
 
 
 def _bare(picture: Prepared) -> np.ndarray:
-    """bool[h, w]: where matching may take place and no keypoint is near, in places that are not of one colour."""
-    crowded = np.zeros(picture.grey.shape, np.uint8)
+    """bool[h, w]: where matching may take place, few keypoints are near, and not all is of one colour."""
+    count = np.zeros(picture.grey.shape, np.float32)
+    height, width = picture.grey.shape
     columns, rows = np.round(picture.keypoints.points).astype(int).T
-    crowded[rows.clip(0, crowded.shape[0] - 1), columns.clip(0, crowded.shape[1] - 1)] = 1
-    crowded = cv2.dilate(crowded, np.ones((2 * BARE + 1, 2 * BARE + 1), np.uint8))
-    varied = cv2.morphologyEx(picture.grey, cv2.MORPH_GRADIENT, np.ones((BARE, BARE), np.uint8)) > 4
-    return picture.allowed & (crowded == 0) & varied
+    np.add.at(count, (rows.clip(0, height - 1), columns.clip(0, width - 1)), 1)
+    count = cv2.boxFilter(count, -1, (BARE, BARE), normalize=False, borderType=cv2.BORDER_CONSTANT)
+    varied = cv2.morphologyEx(picture.grey, cv2.MORPH_GRADIENT, np.ones((BARE // 2, BARE // 2), np.uint8)) > 4
+    return picture.allowed & (count < ENOUGH) & varied
 
 
 def _matches(
@@ -163,7 +164,7 @@ def _same(one: Regions, other: Regions) -> bool:
 
 def _share(mask: np.ndarray, other: np.ndarray) -> float:
     """Share of `mask` that lies in `other`."""
-    return np.count_nonzero(mask & other) / max(1, np.count_nonzero(mask))
+    return float(np.count_nonzero(mask & other) / max(1, int(np.count_nonzero(mask))))
 
 
 def _native(
