@@ -82,7 +82,7 @@ def test_several_copies_are_all_found() -> None:
 
 
 def test_a_large_picture_is_answered_in_its_own_pixels() -> None:
-    rgb, source, copy = copy_move(texture(800, 2400), (400, 350), (1800, 420), 120, turned(0))
+    rgb, source, copy = copy_move(texture(800, 900), (200, 250), (650, 500), 120, turned(0))
     rgb = cv2.resize(rgb, None, fx=2, fy=1, interpolation=cv2.INTER_LINEAR)  # not square, shrunk inside
     (found,) = match(rgb)
     wide = [
@@ -91,6 +91,16 @@ def test_a_large_picture_is_answered_in_its_own_pixels() -> None:
     ]
     assert overlap(found.source, wide[0]) > 0.7
     assert overlap(found.copy, wide[1]) > 0.7
+
+
+def test_a_smooth_copy_is_found_by_the_dense_field() -> None:
+    noise = np.random.default_rng(3).normal(0, 1, (300, 400)).astype(np.float32)
+    grey = np.clip(128 + 480 * cv2.GaussianBlur(noise, (0, 0), 8), 0, 255).astype(np.uint8)
+    rgb, source, copy = copy_move(np.repeat(grey[..., None], 3, 2), (100, 90), (290, 200), 45, turned(0))
+    (found,) = match(rgb)
+    assert found.method == "dense"
+    assert overlap(found.source, source) > 0.5
+    assert overlap(found.copy, copy) > 0.5
 
 
 def test_the_same_picture_twice_gives_the_same_answer() -> None:
@@ -135,8 +145,8 @@ def gratings() -> np.ndarray:
 
 
 def text() -> np.ndarray:
-    page = np.full((400, 600, 3), 255, np.uint8)
-    for row in range(30, 390, 30):
+    page = np.full((300, 480, 3), 255, np.uint8)
+    for row in range(30, 290, 30):
         cv2.putText(
             page, "the same words again and again", (20, row), cv2.FONT_HERSHEY_SIMPLEX, 0.8, (0, 0, 0), 2, cv2.LINE_AA
         )

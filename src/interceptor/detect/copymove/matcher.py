@@ -37,7 +37,7 @@ FEW: dict[Method, int] = {"keypoints": 6, "dense": 30}
 BARE, ENOUGH = 49, 6
 """Places with fewer keypoints than the second in a window whose side is the first are bare: a copy might show none."""
 MIN_BARE = 0.05
-"""The dense field is sought in pictures of which this share is bare, and there only."""
+"""The dense field is sought where keypoints found nothing and this share of the picture is bare."""
 MAX_OVERLAP = 0.2
 """Share of a region that may lie in its own copy."""
 
@@ -63,9 +63,9 @@ def match(rgb: np.ndarray) -> list[Match]:
     pairs = keypoints.pair(picture.keypoints, apart=apart)
     found = list(_matches(picture, picture, pairs, (0, 0)))
     bare = _bare(picture)
-    if np.count_nonzero(bare) > MIN_BARE * bare.size:
+    if not found and np.count_nonzero(bare) > MIN_BARE * bare.size:
         pairs = dense.field_pairs(picture.grey, bare, apart)
-        found += _matches(picture, picture, pairs, (0, 0), "dense")
+        found = list(_matches(picture, picture, pairs, (0, 0), "dense"))
     return _largest_first(found)
 
 
