@@ -1,0 +1,108 @@
+"""From a transform to the two regions that show the same: grown and trimmed by local normalised correlation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+WINDOW = 9
+"""Side, in pixels, of the window in which pictures are compared."""
+ALIKE = 0.75
+"""Local correlation from which two places show the same."""
+UNLIKE = 0.4
+"""Local correlation up to which places that hold something do not show the same."""
+NOISE, FAINT = 1.5, 6.0
+"""Grey levels (standard deviation) below which a window holds nothing to compare, or only little."""
+
+
+@dataclass(frozen=True, eq=False)
+class Regions:
+    """`source` and `copy` bool[H, W] of their pictures; mean local `correlation` over the source region; `detail`, the
+    correlation of what is left after blurring; `structure`, the number of its pixels that hold something to compare.
+    """
+
+    source: np.ndarray
+    copy: np.ndarray
+    correlation: float
+    detail: float
+    structure: int
+
+
+def grow(
+    first: np.ndarray, second: np.ndarray, transform: np.ndarray, points: np.ndarray, allowed: np.ndarray
+) -> Regions | None:
+    """The regions of `first` and `second` float32[H, W] (one and the same picture, or two) that `transform` maps onto
+    each other around `points` float32[n, 2] of the first, where `allowed` bool[H, W] of the first.
+
+    None where nothing around the points is alike.
+    """
+    aligned, covered = align(second, transform, first.shape)
+    correlation, contrast = local_correlation(first, aligned)
+    alike = ((correlation > ALIKE) & (contrast > NOISE) & covered & allowed).astype(np.uint8)
+    alike = cv2.morphologyEx(alike, cv2.MORPH_OPEN, _disc(3))
+    # Smooth parts hold too little to compare: those among the points, and those that what is alike surrounds, join.
+    hull = cv2.convexHull(np.round(points).astype(np.int32))
+    alike = cv2.drawContours(alike, [hull], -1, 1, cv2.FILLED)
+    alike = _filled(cv2.morphologyEx(alike, cv2.MORPH_CLOSE, _disc(2 * WINDOW + 1)))
+    wide = local_correlation(first, aligned, 2 * WINDOW + 1)[0]  # faint structure shows in a wider window only
+    judged = np.where(contrast > FAINT, correlation, np.maximum(correlation, wide))
+    unlike = (judged < UNLIKE) & (contrast > NOISE) | ~covered | ~allowed
+    alike[unlike] = 0
+    alike = cv2.morphologyEx(alike, cv2.MORPH_OPEN, _disc(WINDOW))
+    _, labels = cv2.connectedComponents(alike)
+    columns, rows = np.clip(np.round(points).astype(int), 0, np.array(first.shape[::-1]) - 1).T
+    counts = np.bincount(labels[rows, columns], minlength=labels.max() + 1)
+    counts[0] = 0
+    source = (counts >= max(2, 0.1 * len(points)))[labels]
+    if not source.any():
+        return None
+    copy = cv2.warpAffine(source.astype(np.uint8), transform, second.shape[::-1], flags=cv2.INTER_NEAREST) > 0
+    if not copy.any():
+        return None
+    solid = source & (contrast > NOISE)
+    fine = local_correlation(first - cv2.blur(first, (5, 5)), aligned - cv2.blur(aligned, (5, 5)), 2 * WINDOW + 1)[0]
+    structure = int(np.count_nonzero(solid))
+    return Regions(
+        source,
+        copy,
+        float(correlation[solid].mean()) if structure else 0.0,
+        float(fine[solid].mean()) if structure else 0.0,
+        structure,
+    )
+
+
+def align(picture: np.ndarray, transform: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """`picture` float32[H, W] seen through `transform`: (float32, bool where it is covered), both of `shape`."""
+    scale = np.sqrt(abs(np.linalg.det(transform[:, :2])))
+    if scale > 1.1:
+        picture = cv2.GaussianBlur(picture, (0, 0), 0.5 * np.sqrt(scale**2 - 1))  # so that nothing aliases
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    aligned = cv2.warpAffine(picture, transform, shape[::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    inside = np.ones(picture.shape, np.uint8)
+    return aligned, cv2.warpAffine(inside, transform, shape[::-1], flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP) > 0
+
+
+def local_correlation(first: np.ndarray, second: np.ndarray, window: int = WINDOW) -> tuple[np.ndarray, np.ndarray]:
+    """Normalised correlation of two float32[H, W] in a window about each pixel, -1..1, and float32[H, W], the
+    greater of their standard deviations there.
+    """
+
+    def mean(values: np.ndarray) -> np.ndarray:
+        return cv2.boxFilter(values, cv2.CV_32F, (window, window))
+
+    one, two = mean(first), mean(second)
+    variance = np.maximum(mean(first * first) - one * one, 0), np.maximum(mean(second * second) - two * two, 0)
+    covariance = mean(first * second) - one * two
+    return covariance / (np.sqrt(variance[0] * variance[1]) + 1), np.sqrt(np.maximum(*variance))
+
+
+def _disc(size: int) -> np.ndarray:
+    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
+
+
+def _filled(mask: np.ndarray) -> np.ndarray:
+    """uint8[H, W] with its holes filled."""
+    contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    return cv2.drawContours(np.zeros_like(mask), contours, -1, 1, cv2.FILLED)

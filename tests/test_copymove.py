@@ -1,0 +1,311 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from typer.testing import CliRunner
+
+from interceptor.cli import app
+from interceptor.detect.copymove import Match, Region, exclude, match, match_across, panels
+from interceptor.detect.copymove.keypoints import detect, mirrored
+from interceptor.report.matches import draw_matches, match_facts
+
+RECODAI = Path(__file__).parents[2] / "shared" / "data" / "forgery" / "recodai"
+
+
+def texture(height: int, width: int, seed: int = 0) -> np.ndarray:
+    """Irregular texture with structure of several sizes: uint8[height, width, 3]."""
+    rng = np.random.default_rng(seed)
+    layers = [
+        cv2.GaussianBlur(rng.normal(0, 1, (height, width)).astype(np.float32), (0, 0), s) * s for s in (1.5, 4, 12)
+    ]
+    grey = np.clip(128 + 60 * sum(layers), 0, 255).astype(np.uint8)
+    return np.repeat(grey[..., None], 3, 2)
+
+
+def copy_move(
+    rgb: np.ndarray, source: tuple[int, int], copy: tuple[int, int], radius: int, linear: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A disc about `source` (x, y) pasted about `copy`: the forged picture, the masks of source and copy."""
+    height, width = rgb.shape[:2]
+    mask = cv2.circle(np.zeros((height, width), np.uint8), source, radius, 1, -1)
+    transform = np.column_stack([linear, np.array(copy) - linear @ source])
+    pasted = cv2.warpAffine(mask, transform, (width, height), flags=cv2.INTER_NEAREST) > 0
+    moved = cv2.warpAffine(rgb, transform, (width, height), flags=cv2.INTER_CUBIC)
+    return np.where(pasted[..., None], moved, rgb), mask > 0, pasted
+
+
+def turned(angle: float, scale: float = 1.0, flip: bool = False) -> np.ndarray:
+    """Mirrors left to right where `flip`, then turns clockwise (as seen) by `angle` degrees and scales."""
+    c, s = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+    return scale * np.array([[c, -s], [s, c]]) @ np.diag([-1 if flip else 1, 1])
+
+
+def overlap(region: Region, mask: np.ndarray) -> float:
+    canvas = np.zeros(mask.shape, bool)
+    region.paint(canvas)
+    return np.count_nonzero(canvas & mask) / np.count_nonzero(canvas | mask)
+
+
+@pytest.mark.parametrize(
+    ("angle", "scale", "flip"), [(0, 1, False), (90, 1, False), (37, 1.3, False), (-120, 0.8, False), (20, 1, True)]
+)
+def test_a_copy_is_found_with_its_transform(angle: float, scale: float, flip: bool) -> None:
+    rgb, source, copy = copy_move(texture(300, 400), (100, 90), (290, 200), 45, turned(angle, scale, flip))
+    (found,) = match(rgb)
+    assert overlap(found.source, source) > 0.7
+    assert overlap(found.copy, copy) > 0.7
+    assert (found.angle - angle + 180) % 360 - 180 == pytest.approx(0, abs=2)
+    assert found.scale == pytest.approx(scale, abs=0.03)
+    assert found.flip == flip
+    assert found.inliers > 10
+    expected = turned(angle, scale, flip) @ (np.array(found.source.centre) - 100.5 + [0, 10]) + [290.5, 200.5]
+    reached = found.transform[:, :2] @ found.source.centre + found.transform[:, 2]
+    np.testing.assert_allclose(reached, expected, atol=2)
+
+
+def test_several_copies_are_all_found() -> None:
+    rgb, source, first = copy_move(texture(400, 500), (90, 100), (250, 110), 40, turned(0))
+    rgb, _, second = copy_move(rgb, (90, 100), (400, 300), 40, turned(70))
+    union = np.zeros(source.shape, bool)
+    for found in match(rgb):
+        found.source.paint(union)
+        found.copy.paint(union)
+    truth = source | first | second
+    assert np.count_nonzero(union & truth) / np.count_nonzero(union | truth) > 0.7
+
+
+def test_a_large_picture_is_answered_in_its_own_pixels() -> None:
+    rgb, source, copy = copy_move(texture(800, 900), (200, 250), (650, 500), 120, turned(0))
+    rgb = cv2.resize(rgb, None, fx=2, fy=1, interpolation=cv2.INTER_LINEAR)  # not square, shrunk inside
+    (found,) = match(rgb)
+    wide = [
+        cv2.resize(mask.astype(np.uint8), rgb.shape[1::-1], interpolation=cv2.INTER_NEAREST) > 0
+        for mask in (source, copy)
+    ]
+    assert overlap(found.source, wide[0]) > 0.7
+    assert overlap(found.copy, wide[1]) > 0.7
+
+
+def test_a_smooth_copy_is_found_by_the_dense_field() -> None:
+    noise = np.random.default_rng(3).normal(0, 1, (300, 400)).astype(np.float32)
+    grey = np.clip(128 + 480 * cv2.GaussianBlur(noise, (0, 0), 8), 0, 255).astype(np.uint8)
+    rgb, source, copy = copy_move(np.repeat(grey[..., None], 3, 2), (100, 90), (290, 200), 45, turned(0))
+    (found,) = match(rgb)
+    assert found.method == "dense"
+    assert overlap(found.source, source) > 0.5
+    assert overlap(found.copy, copy) > 0.5
+
+
+def test_the_same_picture_twice_gives_the_same_answer() -> None:
+    rgb, *_ = copy_move(texture(300, 400), (100, 90), (290, 200), 45, turned(30))
+    first, second = (json.dumps([match_facts(one) for one in match(rgb)]) for _ in range(2))
+    assert first == second
+
+
+def test_across_pictures_only_what_they_share_is_found() -> None:
+    pictures = [texture(260, 300, seed) for seed in (1, 2, 3)]
+    pictures[2][60:160, 120:240] = pictures[0][100:200, 40:160]
+    (found,) = match_across(pictures)
+    assert (found.source_file, found.copy_file) == (0, 2)
+    np.testing.assert_allclose(found.source.box, (40, 100, 160, 200), atol=6)
+    np.testing.assert_allclose(found.copy.box, (120, 60, 240, 160), atol=6)
+
+
+def test_a_duplicated_panel_names_both_panels() -> None:
+    figure = np.full((460, 660, 3), 255, np.uint8)
+    corners = [(20, 20), (20, 240), (20, 460), (240, 20), (240, 240)]  # top, left
+    for number, (top, left) in enumerate(corners):
+        figure[top : top + 200, left : left + 200] = texture(200, 200, number)
+    figure[240:440, 460:660][:, :190] = np.rot90(texture(200, 200, 1))[:, :190]
+    boxes = panels.split(cv2.cvtColor(figure, cv2.COLOR_RGB2GRAY))
+    assert len(boxes) == 6
+    (found,) = match(figure)
+    assert {found.source_panel, found.copy_panel} == {1, 5}
+    assert abs(found.angle) == pytest.approx(90, abs=1)
+
+
+def lattice() -> np.ndarray:
+    rows, columns = np.mgrid[:400, :400]
+    return np.repeat((128 + 50 * np.sin(columns / 4) + 50 * np.sin(rows / 5)).astype(np.uint8)[..., None], 3, 2)
+
+
+def tiles() -> np.ndarray:
+    return np.tile(texture(50, 50), (8, 8, 1))
+
+
+def gratings() -> np.ndarray:
+    return np.repeat((np.mgrid[:300, :300].sum(0) // 6 % 2 * 200).astype(np.uint8)[..., None], 3, 2)
+
+
+def text() -> np.ndarray:
+    page = np.full((300, 480, 3), 255, np.uint8)
+    for row in range(30, 290, 30):
+        cv2.putText(
+            page, "the same words again and again", (20, row), cv2.FONT_HERSHEY_SIMPLEX, 0.8, (0, 0, 0), 2, cv2.LINE_AA
+        )
+    return page
+
+
+def axes() -> np.ndarray:
+    page = np.full((400, 600, 3), 255, np.uint8)
+    for left in (40, 320):
+        cv2.rectangle(page, (left, 40), (left + 220, 340), (0, 0, 0), 1)
+        for tick in range(60, 340, 40):
+            cv2.line(page, (left - 6, tick), (left, tick), (0, 0, 0), 1)
+            cv2.putText(page, "0.5", (left - 36, tick + 5), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (0, 0, 0), 1, cv2.LINE_AA)
+    return page
+
+
+@pytest.mark.parametrize("make", [lattice, tiles, gratings, text, axes], ids=lambda make: make.__name__)
+def test_what_repeats_by_itself_is_no_copy(make: object) -> None:
+    assert match(make()) == []
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_an_honest_texture_gives_nothing(seed: int) -> None:
+    assert match(texture(300, 300, seed)) == []
+
+
+@pytest.mark.parametrize(
+    "rgb",
+    [
+        np.full((200, 300, 3), 90, np.uint8),
+        np.zeros((1, 1, 3), np.uint8),
+        texture(300, 1),
+        texture(1, 300),
+        texture(20, 20),
+        np.random.default_rng(0).integers(0, 2, (200, 200, 3)).astype(np.uint8),
+    ],
+    ids=["one colour", "one pixel", "one wide", "one high", "tiny", "two levels of noise"],
+)
+def test_pictures_with_nothing_to_match(rgb: np.ndarray) -> None:
+    assert match(rgb) == []
+    assert match_across([rgb, rgb[::-1].copy()]) == [] or rgb.shape == (20, 20, 3)
+
+
+def test_three_hundred_panels() -> None:
+    figure = np.full((15 * 44, 20 * 44, 3), 255, np.uint8)
+    for number in range(300):
+        top, left = 44 * (number // 20) + 2, 44 * (number % 20) + 2
+        figure[top : top + 40, left : left + 40] = texture(40, 40, number)
+    assert len(panels.split(figure[..., 0])) == 300
+    assert match(figure) == []
+
+
+@given(shape=st.tuples(st.integers(1, 60), st.integers(1, 60)), seed=st.integers(0, 2**31))
+@settings(max_examples=25, deadline=None)
+def test_no_picture_breaks_it(shape: tuple[int, int], seed: int) -> None:
+    rgb = np.random.default_rng(seed).integers(0, 256, (*shape, 3)).astype(np.uint8)
+    for found in match(rgb):
+        assert found.source.area > 0
+
+
+def test_letters_and_bars_are_masked_and_pictures_are_not() -> None:
+    page = np.full((400, 600), 255, np.uint8)
+    page[50:350, 50:350] = texture(300, 300)[..., 0]
+    cv2.putText(page, "label", (400, 200), cv2.FONT_HERSHEY_SIMPLEX, 1, 0, 2, cv2.LINE_AA)
+    drawn = exclude.drawn(page)
+    assert drawn[:, 400:][page[:, 400:] < 100].mean() > 0.95
+    assert drawn[60:340, 60:340].mean() < 0.05
+
+
+def test_mirrored_descriptors_are_those_of_the_mirror_image() -> None:
+    grey = texture(256, 256)[..., 0]
+    allowed, boxes = np.ones(grey.shape, bool), []
+    plain, image = detect(grey, allowed, boxes, 500), detect(np.ascontiguousarray(grey[:, ::-1]), allowed, boxes, 500)
+    reflected = image.points * [-1, 1] + [255, 0]
+    distance = np.linalg.norm(plain.points[:, None] - reflected[None], axis=-1)
+    same = np.argwhere(distance < 0.5)
+    likeness = np.sum(mirrored(plain.descriptors)[same[:, 0]] * image.descriptors[same[:, 1]], axis=1)
+    assert len(same) > 100
+    assert np.median(likeness) > 0.95
+
+
+@given(angle=st.floats(-179, 179), scale=st.floats(0.5, 2), flip=st.booleans())
+def test_a_match_states_its_transform(angle: float, scale: float, flip: bool) -> None:
+    region = Region(0, 0, np.ones((2, 2), bool))
+    found = Match(region, region, np.column_stack([turned(angle, scale, flip), [5, 6]]), 9, 0.9, "keypoints")
+    assert found.angle == pytest.approx(angle, abs=1e-6)
+    assert found.scale == pytest.approx(scale)
+    assert found.flip == flip
+
+
+def test_a_region_of_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least one pixel"):
+        Region.of(np.zeros((3, 3), bool))
+
+
+def test_the_drawing_shows_both_regions() -> None:
+    rgb = np.zeros((100, 200, 3), np.uint8)
+    square = np.ones((20, 20), bool)
+    found = Match(Region(10, 10, square), Region(150, 60, square), np.eye(2, 3), 9, 0.9, "keypoints")
+    drawn = draw_matches([rgb], [found])
+    assert drawn.shape == rgb.shape
+    assert drawn[20, 20].any()
+    assert drawn[70, 160].any()
+    assert not drawn[90, 20].any()
+    assert draw_matches([np.zeros((4000, 10, 3), np.uint8), rgb], []).shape[0] == 1600
+
+
+def test_the_command_reads_every_kind_and_names_what_it_cannot(tmp_path: Path) -> None:
+    rgb, *_ = copy_move(texture(220, 260), (70, 70), (180, 140), 35, turned(0))
+    grey = rgb[..., 0]
+    Image.fromarray(rgb).save(tmp_path / "a_rgb.png")
+    Image.fromarray(grey.astype(np.uint16) * 257).save(tmp_path / "b_sixteen.png")
+    Image.fromarray(grey).save(tmp_path / "c_grey.png")
+    Image.fromarray(np.dstack([rgb, np.full_like(grey, 255)])).save(tmp_path / "d_alpha.png")
+    (tmp_path / "e_broken.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
+    Image.fromarray(texture(100, 100, 5)).save(tmp_path / "f_honest.png")
+    done = CliRunner().invoke(app, ["match", str(tmp_path), "--format", "json", "--out", str(tmp_path / "out")])
+    assert done.exit_code == 1
+    assert "e_broken.png" in done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [len(line["matches"]) if "matches" in line else line["cause"] for line in lines] == [
+        1,
+        1,
+        1,
+        1,
+        "truncated",
+        0,
+    ]
+    assert len(list((tmp_path / "out").glob("*.png"))) == 4
+
+
+def test_the_command_compares_across_files(tmp_path: Path) -> None:
+    one, two = texture(220, 260, 1), texture(220, 260, 2)
+    two[40:140, 60:180] = one[90:190, 20:140]
+    Image.fromarray(one).save(tmp_path / "one.png")
+    Image.fromarray(two).save(tmp_path / "two.png")
+    done = CliRunner().invoke(
+        app, ["match", str(tmp_path), "--across", "--format", "json", "--out", str(tmp_path / "out")]
+    )
+    assert done.exit_code == 0
+    (found,) = json.loads(done.stdout.splitlines()[-1])["matches"]
+    assert Path(found["source_path"]).name == "one.png"
+    assert Path(found["copy_path"]).name == "two.png"
+    assert [file.name for file in (tmp_path / "out").iterdir()] == ["across_000_one_001_two.png"]
+    text = CliRunner().invoke(app, ["match", str(tmp_path), "--across"])
+    assert "1 region found twice" in text.stdout
+
+
+def test_the_command_needs_a_picture(tmp_path: Path) -> None:
+    assert CliRunner().invoke(app, ["match", str(tmp_path)]).exit_code == 2
+
+
+@pytest.mark.skipif(not RECODAI.is_dir(), reason=f"contest pictures are missing: {RECODAI}")
+def test_a_copied_blot_of_the_contest_is_found() -> None:
+    from interceptor.media.stills import read_still
+
+    truth = np.load(RECODAI / "train_masks" / "209.npy").astype(bool).any(0)
+    (found,) = match(read_still(RECODAI / "train_images" / "forged" / "209.png"))
+    canvas = np.zeros(truth.shape, bool)
+    found.source.paint(canvas)
+    found.copy.paint(canvas)
+    assert 2 * np.count_nonzero(canvas & truth) / (np.count_nonzero(canvas) + np.count_nonzero(truth)) > 0.8
