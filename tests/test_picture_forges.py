@@ -72,6 +72,14 @@ def test_an_instance_of_a_copy_move_holds_source_and_copies(seed: int) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_a_grey_picture_stays_grey(kind: str) -> None:
+    grey = np.repeat(scene(3)[0][..., :1], 3, axis=2)
+    for seed in range(6):
+        forged = forge(grey, np.random.default_rng(seed), donor=scene(4)[0], kind=kind)
+        assert (forged.image == forged.image[..., :1]).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_half_of_the_forgeries_are_small(kind: str) -> None:
     scenes = [scene(seed) for seed in range(4)]
     areas = [

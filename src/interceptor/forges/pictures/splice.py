@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,10 +18,13 @@ def splice(
 ) -> ForgedPicture:
     """One part of `donor` uint8[h, w, 3] (one time in five: two) laid into `rgb`, each an instance.
 
-    Parts keep the donor's resolution unless they are scaled on purpose. Raises `ForgeError` where nothing fits.
+    Parts keep the donor's resolution unless they are scaled on purpose. In a grey picture they are grey: colour would
+    give them away without any forensics. Raises `ForgeError` where nothing fits.
     """
     parts = 1 + int(rng.random() < 0.2)
     area = draw_share(rng) * rgb.shape[0] * rgb.shape[1] / parts
+    if (rgb == rgb[..., :1]).all():
+        donor = cv2.cvtColor(cv2.cvtColor(donor, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     image, taken = rgb, np.zeros(rgb.shape[:2], bool)
     instances: list[Mask] = []
     for _ in range(parts):
