@@ -44,13 +44,12 @@ MAX_OVERLAP = 0.2
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """A picture made ready: `grey` uint8[h, w] at working size, `zoom` (x, y) from working to native pixels, native
-    `shape`, `allowed` bool[h, w] where matching may take place, its `panels` and `keypoints` at working size.
+    """A picture made ready: `grey` uint8[h, w] at working size, `zoom` (x, y) from working to native pixels,
+    `allowed` bool[h, w] where matching may take place, its `panels` and `keypoints` at working size.
     """
 
     grey: np.ndarray
     zoom: tuple[float, float]
-    shape: tuple[int, int]
     allowed: np.ndarray
     panels: list[Box]
     keypoints: Keypoints
@@ -92,7 +91,7 @@ def prepare(rgb: np.ndarray, limit: int) -> Prepared:
     zoom = shape[1] / grey.shape[1], shape[0] / grey.shape[0]
     allowed = ~exclude.drawn(grey)
     boxes = panels.split(grey)
-    return Prepared(grey, zoom, shape, allowed, boxes, keypoints.detect(grey, allowed, boxes, limit))
+    return Prepared(grey, zoom, allowed, boxes, keypoints.detect(grey, allowed, boxes, limit))
 
 
 def _bare(picture: Prepared) -> np.ndarray:
@@ -121,7 +120,7 @@ def _matches(
     for found, transform, inliers in candidates:
         if any(_same(found, other) for other in kept):
             continue
-        rivals = [other.correlation for other, *_ in candidates if not _touch(found, other)]
+        rivals = [other.correlation for other, *_ in candidates if not _touch(found, other, same=first is second)]
         if not _convincing(found, inliers, rivals, FEW[method]):
             continue
         sides = zip(levelled, (found.source, found.copy), strict=True)
@@ -150,11 +149,11 @@ def _convincing(found: Regions, inliers: int, rivals: list[float], few: int) -> 
     return found.correlation >= AHEAD and inliers >= few and ahead
 
 
-def _touch(one: Regions, other: Regions) -> bool:
+def _touch(one: Regions, other: Regions, *, same: bool) -> bool:
     """Whether two pairs share a region, as several copies of one source do."""
-    if one.source.shape != one.copy.shape:
-        return bool((one.source & other.source).any() or (one.copy & other.copy).any())
-    return bool(((one.source | one.copy) & (other.source | other.copy)).any())
+    if same:
+        return bool(((one.source | one.copy) & (other.source | other.copy)).any())
+    return bool((one.source & other.source).any() or (one.copy & other.copy).any())
 
 
 def _same(one: Regions, other: Regions) -> bool:
