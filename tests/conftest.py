@@ -31,7 +31,8 @@ def weights_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for side, values in (("forged", [6.0, 4.0, 2.0, 0.0]), ("authentic", [-6.0, -4.0, -2.0, 0.0]))
     }
     (folder / "screen.json").write_text(json.dumps(card))
-    (folder / "centerface.json").write_text((weights.FOLDER / "centerface.json").read_text())
+    for name in ("centerface.json", "copymove.json"):
+        shutil.copy(weights.FOLDER / name, folder)
     return folder
 
 

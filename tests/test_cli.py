@@ -64,7 +64,7 @@ def test_a_line_of_json_for_each_file(shared: list, media: dict[str, Path]) -> N
     clip, nobody, again = lines(done)
     assert [clip["path"], nobody["path"]] == [str(media["clip"]), str(media["nobody"])]
     assert set(clip) >= KEYS
-    assert set(clip) == set(nobody) == set(ScanResult.model_fields) - {"evidence"}
+    assert set(clip) == set(nobody) == set(ScanResult.model_fields) - {"evidence", "picture_evidence"}
     assert isinstance(clip["probability"], float)
     assert (nobody["verdict"], nobody["probability"]) == ("no_face", None)
     assert {k: v for k, v in again.items() if k != "timings"} == {k: v for k, v in nobody.items() if k != "timings"}
@@ -302,7 +302,7 @@ def test_damaged_weights_are_one_line_and_exit_status_2(
 ) -> None:
     folder = tmp_path / "weights"
     folder.mkdir()
-    for name in ("screen.json", "centerface.json", "centerface.onnx"):
+    for name in ("screen.json", "centerface.json", "centerface.onnx", "copymove.json"):
         shutil.copy(weights_folder / name, folder)
     with pytest.raises(WeightError) as caught:
         Scanner(folder=folder)

@@ -309,3 +309,13 @@ def test_a_copied_blot_of_the_contest_is_found() -> None:
     found.source.paint(canvas)
     found.copy.paint(canvas)
     assert 2 * np.count_nonzero(canvas & truth) / (np.count_nonzero(canvas) + np.count_nonzero(truth)) > 0.8
+
+
+def test_the_rim_of_a_disc_is_no_copy_of_itself() -> None:
+    rgb = np.full((260, 400, 3), 90, np.uint8)
+    rgb += np.linspace(0, 50, 400).astype(np.uint8)[None, :, None]
+    disc = np.zeros((260, 400), np.float32)
+    cv2.circle(disc, (120, 130), 90, 1, cv2.FILLED)
+    disc = cv2.GaussianBlur(disc, (0, 0), 1)[..., None]
+    inside = np.clip(150 + cv2.GaussianBlur(np.random.default_rng(0).normal(0, 60, (260, 400)), (0, 0), 4), 0, 255)
+    assert match((rgb * (1 - disc) + inside[..., None] * disc).astype(np.uint8)) == []

@@ -223,7 +223,7 @@ def scan(path: Path) -> ScanResult:
     text = path.read_text()
     common = {
         "path": str(path), "sha256": None, "threshold": 0.8, "authentic_threshold": 0.2, "fpr": 0.05, "reason": "",
-        "coverage": None, "faces": [], "media": None, "timings": None,
+        "coverage": None, "faces": [], "picture": None, "media": None, "timings": None,
         "versions": Versions(interceptor="0", weights={}),
     }  # fmt: skip
     if text == "no_face":

@@ -119,8 +119,11 @@ def make_result(path: str = "clip.mp4", verdict: Verdict = "forged", faces: int 
         reason=f"A sentence about {verdict}.",
         coverage=None if verdict == "error" else coverage,
         faces=found,
+        picture=None,
         media=None if verdict == "error" else media,
-        timings=None if verdict == "error" else Timings(load=0.9, decode=0.41, detect=0.5, classify=0.7, total=1.61),
+        timings=None
+        if verdict == "error"
+        else Timings(load=0.9, decode=0.41, detect=0.5, classify=0.7, match=0, total=1.61),
         errors=[Problem(cause="truncated", message=f"{path}: the file ends early.")] if verdict == "error" else [],
         versions=Versions(interceptor="0.1.0", weights={"screen.safetensors": "ab" * 32}),
         evidence={face.id: make_evidence(crops) for face in found},

@@ -8,6 +8,9 @@ from typing import Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from interceptor.detect.copymove.result import Match
+from interceptor.detect.evidence.maps import EvidenceMap
+
 Verdict = Literal["forged", "authentic", "inconclusive", "no_face", "error"]
 
 
@@ -87,6 +90,35 @@ class FaceResult(Model):
     reason: str = Field(description="why the verdict is what it is, in plain words")
 
 
+class CopiedRegion(Model):
+    """One of two regions of a picture that show the same."""
+
+    box: tuple[int, int, int, int] = Field(description="left, top, right, bottom in pixels, right and bottom outside")
+    area: int = Field(description="pixels")
+    panel: int | None = Field(description="which panel of a compound figure, counted from 0; null outside of any")
+
+
+class CopiedPair(Model):
+    """Two regions that show the same. Which is the original the pixels do not tell: `source` is the one further up."""
+
+    source: CopiedRegion
+    target: CopiedRegion
+    angle: float = Field(description="degrees, -180..180, that the source is turned clockwise (after mirroring)")
+    scale: float = Field(description="size of the target in terms of the source")
+    flip: bool = Field(description="mirrored")
+    inliers: int = Field(description="correspondences that agree with the transform")
+    correlation: float = Field(description="mean local normalised correlation of the two regions, -1..1")
+    method: Literal["keypoints", "dense"]
+    transform: list[list[float]] = Field(description="2 x 3: source coordinates (x, y) to those of the target")
+
+
+class PictureResult(Model):
+    """What was looked for in a still picture beside faces."""
+
+    copied: list[CopiedPair] = Field(description="regions that occur twice, largest first")
+    reason: str
+
+
 class Timings(Model):
     """Wall seconds by step. `load` is the start-up, not counted in `total`."""
 
@@ -94,6 +126,7 @@ class Timings(Model):
     decode: float
     detect: float
     classify: float
+    match: float = Field(description="looking for copied regions in a still picture; 0 for a video")
     total: float
 
 
@@ -107,6 +140,16 @@ class Problem(Model):
 class Versions(Model):
     interceptor: str
     weights: dict[str, str] = Field(description="SHA-256 of each weight file used, by file name")
+
+
+@dataclass
+class PictureEvidence:
+    """Pictures behind a picture's result, for the report; never part of the JSON."""
+
+    rgb: np.ndarray
+    """uint8[H, W, 3]"""
+    matches: list[Match]
+    maps: list[EvidenceMap]
 
 
 @dataclass
@@ -127,16 +170,21 @@ class ScanResult(Model):
     path: str
     sha256: str | None = Field(description="of the file; null where it could not be read")
     verdict: Verdict
-    probability: float | None = Field(description="calibrated probability that the worst face is forged, 0..1")
+    probability: float | None = Field(
+        description="calibrated probability of forgery, 0..1: of the worst face, or of the copied regions of a picture"
+    )
     threshold: float | None = Field(description="a file is called forged at or above this probability")
     authentic_threshold: float | None = Field(description="a file is called authentic at or below this probability")
     fpr: float = Field(description="the stated false-alarm rate behind `threshold`")
     reason: str = Field(description="the verdict in a sentence")
     coverage: Coverage | None
     faces: list[FaceResult]
+    picture: PictureResult | None = Field(description="for still pictures; null for videos and errors")
     media: Media | None
     timings: Timings | None
     errors: list[Problem]
     versions: Versions
     evidence: dict[int, Evidence] = Field(default_factory=dict, exclude=True, repr=False)
     """By face id; only filled where a report was asked for."""
+    picture_evidence: PictureEvidence | None = Field(default=None, exclude=True, repr=False)
+    """Only filled for pictures, where a report was asked for."""

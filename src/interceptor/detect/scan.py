@@ -12,6 +12,7 @@ import numpy as np
 
 from interceptor import __version__
 from interceptor.detect.detector import load_detector
+from interceptor.detect.picture import copied_probability, examine, join
 from interceptor.detect.result import (
     Coverage,
     CropScore,
@@ -82,6 +83,7 @@ class Scanner:
         self.frames, self.evidence = frames, evidence
         self._detector = load_detector(folder)
         self.screen = Screen(folder, fpr=fpr)
+        self._copied = copied_probability(folder)
         files = [*self.screen.card["files"], "centerface.onnx"]
         self._versions = Versions(
             interceptor=__version__, weights={name: weights.sha256(folder / name) for name in sorted(files)}
@@ -123,6 +125,8 @@ class Scanner:
         if not np.isfinite(logits).all():
             raise FloatingPointError("the screen gave a score that is not a number")
         done = time.perf_counter()
+        picture, picture_evidence = examine(path, evidence=self.evidence) if info.kind == "picture" else (None, None)
+        matched = time.perf_counter()
 
         fewest = min(FEWEST_CROPS, max((len(track.crops) for track in tracks), default=0))
         deciding = sum(len(track.crops) >= fewest for track in tracks)
@@ -143,6 +147,8 @@ class Scanner:
             failures=dict(Counter(reader.failures) + Counter(tracker.failures)),
         )
         verdict, probability, reason = self._file_verdict(faces, fewest, coverage)
+        if picture is not None:
+            verdict, probability, reason = join(picture, self._copied, verdict, probability, reason)
         low, high = self.screen.probability(np.array(self.screen.thresholds(deciding)))
         return ScanResult(
             path=str(path),
@@ -155,17 +161,20 @@ class Scanner:
             reason=reason,
             coverage=coverage,
             faces=faces,
+            picture=picture,
             media=Media(**dataclasses.asdict(info)),
             timings=Timings(
                 load=self.load_seconds,
                 decode=found - opened - tracker.detect_seconds,
                 detect=tracker.detect_seconds,
                 classify=done - found,
+                match=matched - done if picture is not None else 0.0,
                 total=time.perf_counter() - start,
             ),
             errors=[],
             versions=self._versions,
             evidence=evidence,
+            picture_evidence=picture_evidence,
         )
 
     def _face(
@@ -232,6 +241,7 @@ class Scanner:
             reason=message,
             coverage=None,
             faces=[],
+            picture=None,
             media=None,
             timings=None,
             errors=[Problem(cause=cause, message=message)],

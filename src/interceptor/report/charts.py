@@ -135,6 +135,19 @@ def jpeg(picture: np.ndarray, side: int = 224, quality: int = 85) -> str:
     """A data URI of uint8[h, w, 3] RGB, scaled to a square of `side` pixels."""
     if picture.shape[:2] != (side, side):
         picture = cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA)
+    return _data_uri(picture, quality)
+
+
+def jpeg_whole(picture: np.ndarray, longest: int, quality: int = 85) -> str:
+    """A data URI of uint8[h, w, 3] RGB, shrunk where a side is longer than `longest`, in its own proportions."""
+    shrink = longest / max(picture.shape[:2])
+    if shrink < 1:
+        size = [max(1, round(side * shrink)) for side in picture.shape[1::-1]]
+        picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    return _data_uri(picture, quality)
+
+
+def _data_uri(picture: np.ndarray, quality: int) -> str:
     done, data = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not done:
         raise RuntimeError("OpenCV cannot encode JPEG pictures on this machine")

@@ -17,9 +17,13 @@ from markupsafe import Markup
 from interceptor import __version__
 from interceptor.detect.result import CropScore, Evidence, FaceResult, Media, ScanResult
 from interceptor.report import charts, text
+from interceptor.report.evidence import beside_overlay
 from interceptor.report.files import ReportError, is_page, page_name, write_atomically
+from interceptor.report.matches import draw_matches
 
 _CROPS_SHOWN: Final = 3
+_LONGEST: Final = 900
+"""Longest side, in pixels, of a picture shown whole."""
 _FACES_OPEN: Final = 3
 """Faces whose evidence is unfolded when the page opens, the worst first."""
 
@@ -50,6 +54,26 @@ class FaceView:
 
 
 @dataclass
+class MapView:
+    """One map of classical evidence; `picture` is missing where it has no place or abstained."""
+
+    title: str
+    caption: str
+    limits: str
+    picture: str | None
+
+
+@dataclass
+class PictureView:
+    """What was found in a still picture beside faces."""
+
+    reason: str
+    pairs: list[str]
+    drawing: str | None
+    maps: list[MapView]
+
+
+@dataclass
 class ResultView:
     """All that the template needs about one result: pictures are encoded, arrays are gone."""
 
@@ -57,6 +81,7 @@ class ResultView:
     anchor: str
     scale: Markup | None
     faces: list[FaceView]
+    picture: PictureView | None
     heat_limit: float | None
     media: list[tuple[str, str]]
 
@@ -143,19 +168,37 @@ def _template() -> Template:
 def _view(result: ScanResult, anchor: str) -> ResultView:
     heats = [evidence.heat for evidence in result.evidence.values() if evidence.heat.size]
     limit = charts.heat_limit(heats) if heats else None
+    copied = result.picture is not None and bool(result.picture.copied)
     return ResultView(
         result=_without_evidence(result),
         anchor=anchor,
         scale=charts.scale(result.probability, result.threshold, result.authentic_threshold)
-        if result.probability is not None
+        if result.probability is not None and not copied  # not what such a picture was judged by
         else None,
         faces=[
             _face_view(face, result, limit, rank < _FACES_OPEN)
             for rank, face in enumerate(text.worst_first(result.faces))
         ],
+        picture=_picture_view(result) if result.picture else None,
         heat_limit=limit,
         media=_media_facts(result.media) if result.media else [],
     )
+
+
+def _picture_view(result: ScanResult) -> PictureView:
+    assert result.picture is not None
+    evidence, maps = result.picture_evidence, []
+    drawing = None
+    if evidence is not None:
+        if evidence.matches:
+            drawing = charts.jpeg_whole(draw_matches([evidence.rgb], evidence.matches), _LONGEST)
+        for found in evidence.maps:
+            values = found.values
+            picture = None if values is None else charts.jpeg_whole(beside_overlay(evidence.rgb, values), 2 * _LONGEST)
+            title = found.name.replace("_", " ").capitalize()
+            maps.append(MapView(title, found.caption, found.limits, picture))
+    pairs = [text.copied_text(pair) for pair in result.picture.copied]
+    return PictureView(result.picture.reason, pairs, drawing, maps)
 
 
 def _face_view(face: FaceResult, result: ScanResult, limit: float | None, unfold: bool) -> FaceView:
@@ -205,7 +248,7 @@ def _crop_view(score: CropScore, evidence: Evidence, index: int, limit: float) -
 
 
 def _without_evidence(result: ScanResult) -> ScanResult:
-    return result.model_copy(update={"evidence": {}})
+    return result.model_copy(update={"evidence": {}, "picture_evidence": None})
 
 
 def _media_facts(media: Media) -> list[tuple[str, str]]:

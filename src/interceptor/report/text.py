@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from interceptor.detect.result import Coverage, FaceResult, Media, ScanResult, Verdict
+from interceptor.detect.result import CopiedPair, Coverage, FaceResult, Media, ScanResult, Verdict
 
 VERDICT_WORDS: Final[dict[Verdict, str]] = {
     "forged": "Forged",
@@ -29,6 +29,7 @@ _STYLES: Final[dict[str, str]] = {
 }
 
 _FACES_SHOWN: Final = 6
+_PAIRS_SHOWN: Final = 6
 
 # Control characters can rewrite a terminal, and bidirectional overrides can disguise a file's name ("gpj.exe").
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -102,8 +103,8 @@ def coverage_text(coverage: Coverage) -> str:
 
 
 def thresholds_text(result: ScanResult) -> str | None:
-    """What the probability was held against, in one sentence; `None` where there is no threshold."""
-    if result.threshold is None:
+    """What a face's probability was held against, in one sentence; `None` where that did not decide."""
+    if result.threshold is None or (result.picture is not None and result.picture.copied):
         return None
     text = f"Forged from {probability_text(result.threshold)}"
     if result.authentic_threshold is not None:
@@ -131,6 +132,13 @@ def when_text(face: FaceResult, media: Media | None) -> str | None:
     return f"at {clock(face.first)}" if face.first == face.last else f"{clock(face.first)} to {clock(face.last)}"
 
 
+def copied_text(pair: CopiedPair) -> str:
+    """Where two regions that show the same lie, and how one becomes the other."""
+    sides = [f"{region.area:,} px at ({region.box[0]}, {region.box[1]})" for region in (pair.source, pair.target)]
+    how = f"turned {pair.angle:.0f}°, scale {pair.scale:.2f}{', mirrored' if pair.flip else ''}"
+    return f"{' and '.join(sides)}: {how}; correlation {pair.correlation:.2f}, {count(pair.inliers, 'correspondence')}"
+
+
 def worst_first(faces: list[FaceResult]) -> list[FaceResult]:
     """Faces by falling probability; those without one last."""
     return sorted(faces, key=lambda face: -1.0 if face.probability is None else face.probability, reverse=True)
@@ -147,6 +155,8 @@ def render_text(result: ScanResult) -> Group:
         lines.append(Text(thresholds))
     if result.faces:
         lines.append(_face_table(result.faces, result.media))
+    if result.picture:
+        lines += [Text(copied_text(pair)) for pair in result.picture.copied[:_PAIRS_SHOWN]]
     if result.coverage:
         lines.append(Text(coverage_text(result.coverage)))
         lines += [

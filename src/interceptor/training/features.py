@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -12,11 +11,9 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from interceptor.datasets.crops import Crop, read_crop
-from interceptor.media.crops import CROP_SIZE
 from interceptor.models.foundation import GRID
 from interceptor.models.screen import BANDS, FEATURES, Readout
 from interceptor.runtime.network import Network
-from interceptor.training import augment
 from interceptor.training.checkpoints import read_tensors, write_tensors
 from interceptor.training.export import export_screen
 
@@ -27,16 +24,6 @@ BATCH = 32
 def images(crops: Sequence[Crop]) -> torch.Tensor:
     """`uint8[n, 3, 224, 224]` RGB."""
     return torch.from_numpy(np.stack([read_crop(crop.path)[0] for crop in crops])).permute(0, 3, 1, 2)
-
-
-def picture(crop: Crop, copy: int) -> np.ndarray:
-    """The crop as it is (`copy` 0), or one of its augmented copies: always the same one, and the same for the crops of
-    one original. uint8[224, 224, 3] RGB.
-    """
-    rgb = read_crop(crop.path)[0]
-    if copy == 0:
-        return rgb
-    return augment.draw(np.random.default_rng([copy, zlib.crc32(crop.origin.encode())]), CROP_SIZE)(rgb)
 
 
 def foundation_network(base: dict[str, torch.Tensor], folder: Path) -> Network:
@@ -58,19 +45,19 @@ def features(tokens: np.ndarray, classes: np.ndarray) -> np.ndarray:
 
 
 def frozen_features(
-    network: Network, samples: Sequence[tuple[Crop, int]], folder: Path, advance: Callable[[int], None]
+    network: Network, crops: Sequence[Crop], folder: Path, advance: Callable[[int], None]
 ) -> torch.Tensor:
-    """Features `float32[n, FEATURES]` of (crop, copy) pairs; chunks already in `folder` are not computed again."""
+    """Features `float32[n, FEATURES]` of crops; chunks already in `folder` are not computed again."""
     parts = []
-    for start in range(0, len(samples), CHUNK):
-        chunk = samples[start : start + CHUNK]
-        name = hashlib.sha256("\n".join(f"{crop.path}\t{copy}" for crop, copy in chunk).encode()).hexdigest()[:16]
+    for start in range(0, len(crops), CHUNK):
+        chunk = crops[start : start + CHUNK]
+        name = hashlib.sha256("\n".join(str(crop.path) for crop in chunk).encode()).hexdigest()[:16]
         file = folder / f"{name}.safetensors"
         if not file.is_file():
             rows = []
             for i in range(0, len(chunk), BATCH):
-                crops = np.stack([picture(crop, copy) for crop, copy in chunk[i : i + BATCH]])
-                rows.append(features(*network(crops)))
+                pictures = np.stack([read_crop(crop.path)[0] for crop in chunk[i : i + BATCH]])
+                rows.append(features(*network(pictures)))
             write_tensors(file, {"features": torch.from_numpy(np.concatenate(rows)).half()})
         parts.append(read_tensors(file)["features"].float())
         advance(len(chunk))
@@ -90,16 +77,15 @@ def fit_readout(features: torch.Tensor, labels: np.ndarray, weights: np.ndarray,
 
 
 def balanced_weights(crops: Sequence[Crop]) -> np.ndarray:
-    """A weight for each crop: classes weigh the same within a data set, data sets as the fourth root of their sizes.
-    Mean 1.
+    """A weight for each crop, mean 1: data sets weigh the same whatever their sizes, one of authentic faces alone half
+    as much, and within a data set the classes weigh the same.
     """
     sets = np.array([crop.dataset for crop in crops])
     labels = np.array([crop.label for crop in crops])
     weights = np.zeros(len(crops))
     for name in np.unique(sets):
-        members = sets == name
         for label in (0, 1):
-            group = members & (labels == label)
+            group = (sets == name) & (labels == label)
             if group.any():
-                weights[group] = members.sum() ** 0.25 / group.sum()
+                weights[group] = 1 / group.sum()
     return weights * len(crops) / weights.sum()

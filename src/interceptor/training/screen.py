@@ -47,10 +47,6 @@ class Recipe:
     """decay of the averaged parameters, which are the ones measured and kept"""
     warm_crops: int = 30000
     """crops of each training set for the warm start, at most"""
-    warm_copies: int = 3
-    """augmented copies of a crop for the warm start, at most"""
-    warm_augmented: int = 6000
-    """augmented copies of each training set for the warm start, at most"""
     warm_strength: float = 0.003
     """C of the warm start's logistic regression"""
     validate_every: int = 225
@@ -134,10 +130,9 @@ class ScreenRun:
         for path in self.data:
             crops = [crop for crop in self.train if crop.dataset == path.name]
             # A longer warm start begins with the crops of a shorter one: their features are there already.
-            some = [crops[i] for i in np.random.default_rng(recipe.seed).permutation(len(crops))[: recipe.warm_crops]]
-            copies = [(crop, copy) for copy in range(1, 1 + recipe.warm_copies) for crop in some]
-            sets += [[(crop, 0) for crop in some], copies[: recipe.warm_augmented]]
-        total = sum(len(samples) for samples in sets)
+            order = np.random.default_rng(recipe.seed).permutation(len(crops))
+            sets.append([crops[i] for i in order[: recipe.warm_crops]])
+        total = sum(len(crops) for crops in sets)
         done = 0
 
         def advance(count: int) -> None:
@@ -147,10 +142,10 @@ class ScreenRun:
 
         folder = self.folder / "features"
         network = foundation_network(self.base, folder)
-        found = torch.cat([frozen_features(network, samples, folder, advance) for samples in sets])
-        crops = [crop for samples in sets for crop, _ in samples]
-        labels = np.array([crop.label for crop in crops])
-        return fit_readout(found, labels, balanced_weights(crops), recipe.warm_strength)
+        found = torch.cat([frozen_features(network, crops, folder, advance) for crops in sets])
+        every = [crop for crops in sets for crop in crops]
+        labels = np.array([crop.label for crop in every])
+        return fit_readout(found, labels, balanced_weights(every), recipe.warm_strength)
 
     def run(self, until: float | None = None) -> dict[str, Any]:
         """Train to the recipe's last step, or stop cleanly (everything saved) once `time.monotonic()` passes

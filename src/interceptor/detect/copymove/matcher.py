@@ -32,6 +32,8 @@ ALONE = 0.9, 0.6
 AHEAD = 0.8
 """Correlation from which a pair is a copy if it is ahead of every other candidate by `LEAD`."""
 LEAD = 0.1
+MIN_CORNERS = 0.15
+"""Share of a region's structure that must not be mere edges; copies had .33 and more, the rim of a disc .05."""
 FEW: dict[Method, int] = {"keypoints": 6, "dense": 30}
 """Inliers that a pair needs to be accepted because it is ahead."""
 BARE, ENOUGH = 49, 6
@@ -143,6 +145,8 @@ def _convincing(found: Regions, inliers: int, rivals: list[float], few: int) -> 
 
     Prints, tiles and rows of like objects give many candidates of middling correlation; a copy gives one.
     """
+    if found.corners < MIN_CORNERS:
+        return False
     if found.correlation >= ALONE[0] and found.detail >= ALONE[1]:
         return True
     ahead = found.correlation > max(rivals, default=0.0) + LEAD

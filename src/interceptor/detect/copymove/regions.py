@@ -20,7 +20,8 @@ NOISE, FAINT = 1.5, 6.0
 @dataclass(frozen=True, eq=False)
 class Regions:
     """`source` and `copy` bool[H, W] of their pictures; mean local `correlation` over the source region; `detail`, the
-    correlation of what is left after blurring; `structure`, the number of its pixels that hold something to compare.
+    correlation of what is left after blurring; `structure`, the number of its pixels that hold something to compare;
+    `corners`, the share of these about which the picture changes in more than one direction.
     """
 
     source: np.ndarray
@@ -28,6 +29,7 @@ class Regions:
     correlation: float
     detail: float
     structure: int
+    corners: float
 
 
 def grow(
@@ -70,7 +72,17 @@ def grow(
         float(correlation[solid].mean()) if structure else 0.0,
         float(fine[solid].mean()) if structure else 0.0,
         structure,
+        float(_two_directions(first)[solid].mean()) if structure else 0.0,
     )
+
+
+def _two_directions(picture: np.ndarray) -> np.ndarray:
+    """bool[H, W]: where brightness changes along two directions (structure tensor; Harris and Stephens, 1988).
+
+    Along a mere edge any two places look alike: the rim of a disc is a copy of itself at every angle.
+    """
+    eigen = cv2.cornerEigenValsAndVecs(picture, WINDOW, 3)[..., :2]
+    return eigen.min(-1) > 0.1 * eigen.max(-1)
 
 
 def align(picture: np.ndarray, transform: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
