@@ -1,10 +1,9 @@
-"""How to read the frozen foundation: patch means, class tokens, depths, attention pooling; AUC on validation crops.
+"""How to read the frozen foundation: which tokens, which depths, whole face or bands; AUC by crop on validation.
 
-    python benchmarks/readout.py --init FILE --data DIR --data DIR [--train 1500] [--val 500]
+    python benchmarks/readout.py --init FILE --data DIR --data DIR [--features DIR] [--strength .003]
 
-Each read-out is fitted on the same crops: logistic regression for the means and class tokens, gradient descent for
-attention pooling (one learned query over the patch tokens of the last depth, then a linear layer; Ilse et al., ICML
-2018).
+Every read-out is a logistic regression on the same training crops. Features are kept in `--features`: those of a
+training run (its folder `features`) are not computed again.
 """
 
 from __future__ import annotations
@@ -14,103 +13,62 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
 
 from interceptor.datasets.crops import Crop, read_index
 from interceptor.metrics.classification import roc_auc
-from interceptor.models.foundation import WIDTH, Foundation
-from interceptor.models.screen import pool
+from interceptor.models.foundation import GRID, TAPS, WIDTH
+from interceptor.models.screen import BANDS
 from interceptor.training.export import load_base
-from interceptor.training.features import balanced_weights, fit_readout, images
+from interceptor.training.features import balanced_weights, fit_readout, foundation_network, frozen_features
 
-CHOICES = {
-    "patch means, blocks 4-10": range(4),
-    "class tokens, blocks 4-10": range(4, 8),
-    "both": range(8),
-    "both, blocks 8 and 10": (2, 3, 6, 7),
-    "patch means, block 10": (3,),
-}
+ROWS = torch.tensor([band.stop - band.start for band in BANDS]) / GRID
 
 
-class AttentionPooling(nn.Module):
-    """Patch tokens [n, 196, 768] to logits [n]."""
-
-    def __init__(self, mean: torch.Tensor, std: torch.Tensor) -> None:
-        super().__init__()
-        self.mean, self.std = mean, std
-        self.query, self.linear = nn.Linear(WIDTH, 1), nn.Linear(WIDTH, 1)
-        nn.init.zeros_(self.query.weight)
-
-    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        x = (tokens.float() - self.mean) / self.std
-        return self.linear((x * self.query(x).softmax(1)).sum(1))[:, 0]
-
-
-@torch.no_grad()
-def features(foundation: Foundation, crops: list[Crop]) -> tuple[torch.Tensor, torch.Tensor]:
-    """(pooled features [n, FEATURES], patch tokens of the last depth bfloat16[n, 196, 768])"""
-    pooled, tokens = [], []
-    for i in range(0, len(crops), 32):
-        with torch.autocast("cpu", torch.bfloat16):
-            taps = foundation(images(crops[i : i + 32]))
-        pooled.append(pool(taps))
-        tokens.append(taps[-1][0].bfloat16())
-    return torch.cat(pooled), torch.cat(tokens)
-
-
-def attention(train: torch.Tensor, labels: np.ndarray, weights: np.ndarray, val: torch.Tensor) -> np.ndarray:
-    """Logits of a fitted attention pooling on `val`."""
-    torch.manual_seed(0)
-    some = train[:: max(1, len(train) // 200)].float()
-    model = AttentionPooling(some.mean((0, 1)), some.std((0, 1)))
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.05)
-    target, weight = torch.from_numpy(labels).float(), torch.from_numpy(weights).float()
-    for _ in range(12):
-        for batch in torch.randperm(len(train)).split(64):
-            loss = nn.functional.binary_cross_entropy_with_logits(model(train[batch]), target[batch], weight[batch])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-    with torch.no_grad():
-        return torch.cat([model(part) for part in val.split(64)]).numpy()
+def choices(features: torch.Tensor) -> dict[str, torch.Tensor]:
+    """The columns of each read-out, out of features [n, (bands + 1) * depths * width]."""
+    parts = features.view(len(features), len(BANDS) + 1, len(TAPS), WIDTH)
+    bands, classes = parts[:, :-1], parts[:, -1]
+    means = (bands * ROWS.view(1, -1, 1, 1)).sum(1)
+    late = slice(len(TAPS) - 2, None)
+    return {
+        "patch means": means.flatten(1),
+        "class tokens": classes.flatten(1),
+        "both": torch.stack([means, classes], 1).flatten(1),
+        "both, the last two depths": torch.stack([means, classes], 1)[:, :, late].flatten(1),
+        "patch means in three bands": bands.flatten(1),
+        "bands and class tokens (ships)": features,
+    }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--init", type=Path, required=True)
     parser.add_argument("--data", type=Path, action="append", required=True)
-    parser.add_argument("--train", type=int, default=1500, help="crops of each set, at most")
-    parser.add_argument("--val", type=int, default=500)
+    parser.add_argument("--features", type=Path, default=Path("runs/readout"))
+    parser.add_argument("--strength", type=float, default=0.003, help="scikit-learn's C")
     arguments = parser.parse_args()
-    foundation = Foundation(load_base(arguments.init)).half_matrices().eval()
+    network = foundation_network(load_base(arguments.init), arguments.features)
 
-    def choose(split: str, count: int) -> list[Crop]:
-        chosen = []
+    def read(split: str) -> tuple[list[Crop], torch.Tensor]:
+        sets = []
         for path in arguments.data:
             crops = read_index(path, split)
-            chosen += [crops[i] for i in sorted(np.random.default_rng(1).permutation(len(crops))[:count])]
-        return chosen
+            sets.append([crops[i] for i in np.random.default_rng(1).permutation(len(crops))])
+        found = [frozen_features(network, crops, arguments.features, lambda count: None) for crops in sets]
+        return [crop for crops in sets for crop in crops], torch.cat(found)
 
-    train, val = choose("train", arguments.train), choose("val", arguments.val)
-    (x, tokens), (x_val, tokens_val) = features(foundation, train), features(foundation, val)
+    (train, x), (val, x_val) = read("train"), read("val")
     labels, weights = np.array([crop.label for crop in train]), balanced_weights(train)
-    sets = [path.resolve().name for path in arguments.data]
-    print(f"| read-out | {' | '.join(f'{name} AUC' for name in sets)} |\n|---|{'---|' * len(sets)}")
-
-    def row(name: str, logits: np.ndarray) -> None:
-        aucs = []
-        for dataset in sets:
-            members = np.array([crop.dataset == dataset for crop in val])
-            truth = np.array([crop.label for crop in val])[members]
-            aucs.append(f"{roc_auc(truth, logits[members]):.3f}")
-        print(f"| {name} | {' | '.join(aucs)} |", flush=True)
-
-    for name, parts in CHOICES.items():
-        columns = torch.cat([torch.arange(i * WIDTH, (i + 1) * WIDTH) for i in parts])
-        readout = fit_readout(x[:, columns], labels, weights, 0.005)
+    truth, sets = np.array([crop.label for crop in val]), np.array([crop.dataset for crop in val])
+    judged = [name for name in dict.fromkeys(sets.tolist()) if len(set(truth[sets == name])) == 2]
+    print(f"| read-out | {' | '.join(f'{name} AUC' for name in judged)} |\n|---|{'---|' * len(judged)}")
+    fitted, measured = choices(x), choices(x_val)
+    for name, columns in fitted.items():
+        readout = fit_readout(columns, labels, weights, arguments.strength)
         with torch.no_grad():
-            row(name, readout(x_val[:, columns]).numpy())
-    row("attention pooling, block 10", attention(tokens, labels, weights, tokens_val))
+            logits = readout(measured[name]).numpy()
+        aucs = [f"{roc_auc(truth[sets == one], logits[sets == one]):.3f}" for one in judged]
+        print(f"| {name} | {' | '.join(aucs)} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -54,8 +54,8 @@ def score_clips(crops: Sequence[Crop], score: Score, advance: Callable[[int], No
 def calibrate(clips: Sequence[Clip], rate: float = 0.05, fewest: int = 5) -> dict[str, Any]:
     """What the card stores: `calibration`, `thresholds`, and the `figures` they were made with.
 
-    The probability is fitted on the data sets that hold both classes, each weighing as the square root of its clips
-    and each class in it the same: sets of authentic files alone would teach it whose camera it was, and a prior. The
+    The probability is fitted on the data sets that hold both classes, each weighing as its number of clips and each
+    class in it the same: sets of authentic files alone would teach it whose camera it was, and a prior. The
     thresholds rest on every source. A data set is a source of its own unless it names several of at least `fewest`
     authentic clips each; smaller ones of it are taken together.
     """
@@ -90,7 +90,7 @@ def _calibration_weights(clips: Sequence[Clip]) -> np.ndarray:
         if len(by_label) == 2:
             size = sum(map(len, by_label.values()))
             for chosen in by_label.values():
-                weights[chosen] = size**0.5 / len(chosen)
+                weights[chosen] = size / len(chosen)
     return weights
 
 
