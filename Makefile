@@ -36,7 +36,7 @@ $(VENV)/light.stamp: pyproject.toml
 $(VENV)/full.stamp: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[train,demo,dev]'
+	$(BIN)/python -m pip install --quiet --editable '.[train,demo,c2pa,dev]'
 	touch $@ $(VENV)/light.stamp
 
 clean:
