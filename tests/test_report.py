@@ -187,7 +187,7 @@ def test_every_verdict_is_a_whole_page(verdict: Verdict) -> None:
     ):
         assert fact in page.text
     assert "0.919 to 0.942" in page.text
-    assert "celeb, auc" in page.text
+    assert "val, celeb" in page.text
     assert ("the file ends early." in page.text) == (verdict == "error")
     assert ("Stated false-alarm rate 5 %" in page.text) == (result.probability is not None)
 

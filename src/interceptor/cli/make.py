@@ -45,6 +45,8 @@ def prepare_faces_command(
             validation_share=validation,
             advance=lambda path: progress.advance(task),
         )
+        if not counts["crops"]:
+            raise ValueError(f"{out}: no face was cut from {counts['files']} files: {dict(counts)}")
     print_found({"out": str(out), **counts}, Format.text)
 
 

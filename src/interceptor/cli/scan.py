@@ -27,7 +27,10 @@ def scan(
     frames: FrameCount = 32,
     fpr: Rate = 0.05,
 ) -> None:
-    """Scan videos and pictures: is a face in them forged?"""
+    """Scan videos and pictures: is a face in them forged, was something copied within a picture?
+
+    Exit status: 0 if all files were scanned, 1 if some failed, 2 for wrong usage.
+    """
     from interceptor.detect.scan import Scanner
     from interceptor.report.files import ReportError, check_file, check_target, write_json
     from interceptor.report.html import write_html

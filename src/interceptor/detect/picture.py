@@ -48,7 +48,8 @@ def join(
     `copied` is the probability of forgery where regions were copied. That none was found says nothing for the picture.
     """
     if picture.copied:
-        return "forged", max(copied, probability or 0.0), f"{picture.reason} Of faces: {reason}"
+        faces = "No face was judged." if probability is None else f"Its faces: {reason[0].lower()}{reason[1:]}"
+        return "forged", max(copied, probability or 0.0), f"{picture.reason} {faces}"
     return verdict, probability, f"{reason} {picture.reason}"
 
 
@@ -81,4 +82,5 @@ def _reason(copied: list[CopiedPair], rgb: np.ndarray) -> str:
     how += ["mirrored"] if first.flip else []
     several = f"{len(copied)} regions occur" if len(copied) > 1 else "A region occurs"
     largest = "the largest" if len(copied) > 1 else "it"
-    return f"{several} twice in the picture; {largest} covers {share:.1%} of it, {', '.join(how) or 'as it is'}."
+    change = ", ".join(how) or "neither turned nor scaled"
+    return f"{several} twice in the picture; {largest} covers {share:.1%} of it, {change}."

@@ -87,6 +87,15 @@ class ResultView:
 
 
 @dataclass
+class FigureTable:
+    """Figures of a card: rows that begin with their name, under a `head` where they have several columns."""
+
+    title: str
+    head: list[str]
+    rows: list[list[str]]
+
+
+@dataclass
 class Row:
     """A line of the overview of many files."""
 
@@ -276,21 +285,19 @@ def _media_facts(media: Media) -> list[tuple[str, str]]:
     return facts
 
 
-def _figures(figures: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
-    """A card's nested figures as titled lists of lines; those on the top level come first, under no title."""
-    alone = [(name, _figure(value)) for name, value in figures.items() if not isinstance(value, Mapping)]
-    groups = [(name, _flat(value)) for name, value in figures.items() if isinstance(value, Mapping)]
-    return ([("", alone)] if alone else []) + groups
-
-
-def _flat(figures: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    lines: list[tuple[str, str]] = []
-    for name, value in figures.items():
-        if isinstance(value, Mapping):
-            lines += _flat(value, f"{prefix}{name}, ")
-        else:
-            lines.append((f"{prefix}{name}", _figure(value)))
-    return lines
+def _figures(figures: Mapping[str, Any], title: str = "") -> list[FigureTable]:
+    """A card's nested figures as tables: mappings of like mappings become one with a column for each key."""
+    groups = {name: value for name, value in figures.items() if isinstance(value, Mapping)}
+    columns = {tuple(group) for group in groups.values()}
+    like = len(groups) == len(figures) > 1 and len(columns) == 1
+    if like and not any(isinstance(value, Mapping) for group in groups.values() for value in group.values()):
+        rows = [[name, *(_figure(value) for value in group.values())] for name, group in groups.items()]
+        return [FigureTable(title, ["", *columns.pop()], rows)]
+    alone = [[name, _figure(value)] for name, value in figures.items() if name not in groups]
+    tables = [FigureTable(title, [], alone)] if alone else []
+    for name, group in groups.items():
+        tables += _figures(group, f"{title}, {name}" if title else name)
+    return tables
 
 
 def _figure(value: Any) -> str:

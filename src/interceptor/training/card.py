@@ -18,6 +18,8 @@ LIMITS = [
     "Heavy compression, strong upscaling, beauty filters, make-up and studio retouching can look like forgery to it.",
     "A probability is calibrated on validation clips in which half are forged. Where forgeries are rarer, fewer alarms "
     "are right.",
+    "The calibration is mostly that of DFDC. On clips of other makers forgeries rank above authentic files, but often "
+    "get low probabilities (ECE in the table): between the two thresholds a low number clears nothing.",
     "The stated false-alarm rate is kept on the sources listed under figures, not promised on others: the table says "
     "what each source got when it was left out.",
     "A score is no proof. Look at the frames, ask for the original, and have a person decide.",
