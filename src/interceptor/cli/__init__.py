@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from interceptor import __version__
-from interceptor.cli import audit, evidence, lens, make, masks, measure, scan
+from interceptor.cli import audit, evidence, lens, localize, make, masks, measure, scan
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Media forensics: is it forged, and what is the evidence?"
@@ -15,6 +15,8 @@ app = typer.Typer(
 app.command()(scan.scan)
 app.command()(evidence.evidence)
 app.command()(lens.lens)
+app.command()(localize.localize)
+app.command()(localize.submit)
 app.add_typer(measure.evaluate, name="evaluate")
 app.add_typer(audit.audit, name="audit")
 app.add_typer(masks.check, name="check")

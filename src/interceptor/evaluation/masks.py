@@ -227,3 +227,13 @@ def _row(scored: Scored) -> dict[str, Any]:
     return {"path": str(picture.path), "label": picture.label, "area": scored.area, "score": scored.score} | {
         name: scored.values.get(name) for name in (OF_FORGED if picture.label else OF_AUTHENTIC)
     }
+
+
+def localizer_predictions() -> Predict:
+    """The installed localizer's maps, where it calls nothing on a picture that it takes for authentic. Raises
+    `WeightError`.
+    """
+    from interceptor.detect.localize import Localizer
+
+    localizer = Localizer()
+    return lambda rgb, path: localizer.localize(rgb).probability_map
