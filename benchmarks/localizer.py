@@ -78,7 +78,7 @@ def main() -> None:
             print(
                 f"{kind.name:13} {folder.name:10} {len(here):3}  {mean[0]:5.2f}  {mean[1]:5.2f}  {mean[2]:6.2f}  "
                 f"{np.mean(of_instances) if of_instances else np.nan:10.2f}  {auc:6.2f}  "
-                f"{np.mean([v == 'forged' for v in verdicts]):6.2f}  {np.mean([v == 'authentic' for v in verdicts]):8.2f}  "
+                f"{verdicts.count('forged') / len(verdicts):6.2f}  {verdicts.count('authentic') / len(verdicts):8.2f}  "
                 f"{np.mean(regions):9.2f}  {np.mean(areas):8.4f}",
                 flush=True,
             )

@@ -202,7 +202,8 @@ def find_instances(probability_map: np.ndarray, threshold: float, area: float) -
         box = np.s_[top : top + h, left : left + w]
         mean = float(probability_map[box][labels[box] == i].mean())
         instances.append(Instance((left, top, w, h), size, size / (height * width), mean))
-    return renamed[labels], instances
+    np.take(renamed, labels, out=labels, mode="clip")  # in place: such maps can be large
+    return labels, instances
 
 
 def _brightness(rgb: np.ndarray) -> float:

@@ -81,9 +81,12 @@ class LocalizerDecoder(nn.Module):
         self.paint = nn.Conv2d(FINE, (MAP // CELLS // 2) ** 2, 1)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """`[n, 5, 784, 768]` to logits `[n, 112, 112]`."""
-        standard = (tokens - self.mean[:, None]) / self.std[:, None]
-        x = torch.stack([lateral(standard[:, depth]) for depth, lateral in enumerate(self.lateral)]).sum(0)
+        """`[n, 5, 784, 768]` to logits `[n, 112, 112]`; half precision will do under autocast."""
+        centred = (tokens - self.mean[:, None].to(tokens.dtype)).unbind(1)
+        # Dividing the weights by the spread costs less than dividing the tokens.
+        weights = [lateral.weight / std for lateral, std in zip(self.lateral, self.std, strict=True)]
+        sums = [F.linear(x, w, part.bias) for x, w, part in zip(centred, weights, self.lateral, strict=True)]
+        x = torch.stack(sums).sum(0)
         x = x - self.context(x.mean(1, keepdim=True))
         x = self.dropout(x.transpose(1, 2).unflatten(2, (CELLS, CELLS)))
         x = self.middle(self.coarse(x)) + x

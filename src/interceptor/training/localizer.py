@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from interceptor.metrics.calibration import fit_platt, risk_curve
 from interceptor.metrics.maps import combined, logit, sigmoid, top_score
 from interceptor.models.localizer import LocalizerDecoder
 from interceptor.runtime.network import Network
-from interceptor.training.checkpoints import read_tensors, write_bytes, write_json, write_tensors
+from interceptor.training.checkpoints import CheckpointError, read_tensors, write_bytes, write_json, write_tensors
 from interceptor.training.export import BASE_NAME
 from interceptor.training.localizer_data import FULL, IGNORED, Sample, Source, make, plan
 from interceptor.training.localizer_export import write_localizer
@@ -29,7 +30,7 @@ Report = Callable[[str, int, int, str], None]
 """(stage, done, in all, note)"""
 FIRES = 0.001
 """An authentic picture on which more than this share is called is a hard one."""
-STANDARD = 96
+STANDARD = 64
 """Samples from which the tokens' mean and spread are taken."""
 THRESHOLDS = np.linspace(0.1, 0.9, 33)
 
@@ -53,10 +54,10 @@ class Member:
 
 
 MEMBERS = {
-    "highres_no_ela": Member(0.75, 3, 0.7, 0.3, 700, 1e-3, draws=(("area<0.03", 3),)),
-    "hard_negative": Member(0.25, 2, 0.7, 0.3, 250, 3e-4, "highres_no_ela", draws=(("false alarm", 2),)),
-    "high_recall": Member(0.5, 2.5, 1, 1, 250, 3e-4, "highres_no_ela", draws=(("missed", 5),)),
-    "small_forgery": Member(0.85, 4, 0.8, 0.2, 250, 3e-4, "highres_no_ela", 0.02, (("area<0.005", 5),)),
+    "highres_no_ela": Member(0.75, 3, 0.7, 0.3, 300, 1e-3, draws=(("area<0.03", 3),)),
+    "hard_negative": Member(0.25, 2, 0.7, 0.3, 100, 3e-4, "highres_no_ela", draws=(("false alarm", 2),)),
+    "high_recall": Member(0.5, 2.5, 1, 1, 100, 3e-4, "highres_no_ela", draws=(("missed", 5),)),
+    "small_forgery": Member(0.85, 4, 0.8, 0.2, 100, 3e-4, "highres_no_ela", 0.02, (("area<0.005", 5),)),
 }
 WEIGHTS = {"highres_no_ela": 1.5, "hard_negative": 1.2, "high_recall": 1.0}
 UNION = {"small_forgery": 0.8}
@@ -68,14 +69,14 @@ class Recipe:
 
     members: str = ",".join(MEMBERS)
     """In the order of their training, a comma between two."""
-    authentic: int = 40
+    authentic: int = 24
     """Training samples of each kind that are left as they are, and"""
-    forged: int = 60
+    forged: int = 40
     """that are forged."""
-    edited: int = 2
+    edited: int = 1
     """Training samples of each picture edited by hand."""
-    val_authentic: int = 12
-    val_forged: int = 12
+    val_authentic: int = 10
+    val_forged: int = 8
     test_authentic: int = 24
     test_forged: int = 40
     batch: int = 16
@@ -100,6 +101,11 @@ class LocalizerRun:
     def run(self) -> dict[str, Any]:
         """Everything; returns what `run.json` holds."""
         recipe = self.recipe
+        described = dataclasses.asdict(recipe) | {
+            "recipes": {name: dataclasses.asdict(MEMBERS[name]) for name in self.names},
+            "sources": len(self.sources),
+        }
+        self._begin(json.loads(json.dumps(described)))
         write_test(self._plan("test", recipe.test_authentic, recipe.test_forged, 1), self.out / "test")
         train = self._tokens("train", recipe.authentic, recipe.forged, recipe.edited)
         val = self._tokens("val", recipe.val_authentic, recipe.val_forged, 1)
@@ -108,12 +114,20 @@ class LocalizerRun:
             members[name] = self._member(name, train, val, members)
         card = {
             "command": self.command,
-            "recipe": dataclasses.asdict(recipe) | {"recipes": {n: dataclasses.asdict(MEMBERS[n]) for n in members}},
+            "recipe": described,
             "data": self._data(train, val),
             **calibrate(val, {name: paint(member, val) for name, member in members.items()}),
         }
         write_json(self.out / "run.json", card)
         return card
+
+    def _begin(self, recipe: dict[str, Any]) -> None:
+        """Raises `CheckpointError` where a run of another recipe lies in the folder."""
+        file = self.out / "recipe.json"
+        if not file.is_file():
+            write_json(file, recipe)
+        elif json.loads(file.read_text(encoding="utf-8")) != recipe:
+            raise CheckpointError(f"{self.out}: holds a run of another recipe; choose another folder")
 
     def _plan(self, split: str, authentic: int, forged: int, edited: int) -> list[Sample]:
         return plan(self.sources, split, authentic, forged, edited, self.recipe.seed)
@@ -144,29 +158,23 @@ class LocalizerRun:
             recipe = MEMBERS[name]
             start = members.get(recipe.start)
             torch.manual_seed(self.recipe.seed)
-            model = (
-                LocalizerDecoder(*_standard(train))
-                if start is None
-                else _load(self.out / f"{recipe.start}.safetensors")
-            )
+            model = LocalizerDecoder(*_standard(train))
+            if start is not None:
+                model.load_state_dict(start.state_dict())
             weights = _draws(recipe, train, None if start is None else paint(start, train), self.recipe.authentic_share)
-            fit(
-                model,
-                recipe,
-                train,
-                weights,
-                self.recipe,
-                lambda done, note: self.report(name, done, recipe.steps, note),
-            )
+            fit(model, recipe, train, weights, self.recipe, partial(self._told, name, recipe.steps))
             write_tensors(file, model.state_dict())
             self.report("validation", 1, 1, f"{name}: mean F1 {_mean_f1(val, sigmoid(paint(model, val)), 0.5):.3f}")
         return _load(file)
 
+    def _told(self, name: str, total: int, done: int, note: str) -> None:
+        self.report(name, done, total, note)
+
     def _data(self, train: Tokens, val: Tokens) -> dict[str, Any]:
+        """How many samples of how many pictures of each kind."""
         found: dict[str, Any] = {}
         for split, tokens in (("train", train), ("val", val)):
-            for i in tokens.usable:
-                sample = tokens.samples[i]
+            for sample in tokens.samples:
                 entry = found.setdefault(sample.source.kind, {}).setdefault(
                     split, {"pictures": set(), "authentic": 0, "forged": 0}
                 )
@@ -193,8 +201,8 @@ def fit(
     model.train()
     smooth = 0.0
     for step in range(1, member.steps + 1):
-        chosen = np.sort(rng.choice(len(weights), recipe.batch, replace=False, p=weights))
-        tokens, targets = _batch(data, chosen)
+        chosen = rng.choice(len(weights), recipe.batch, p=weights)
+        tokens, targets = data.batch(chosen)
         with torch.autocast("cpu", torch.bfloat16):
             logits = model(tokens).float()
         loss = localisation_loss(logits, targets, member)
@@ -203,7 +211,7 @@ def fit(
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         schedule.step()
-        smooth += (float(loss) - smooth) * max(0.05, 1 / step)
+        smooth += (loss.item() - smooth) * max(0.05, 1 / step)
         advance(step, f"loss {smooth:.4f}")
     model.eval()
 
@@ -232,7 +240,7 @@ def paint(model: LocalizerDecoder, data: Tokens, batch: int = 16) -> np.ndarray:
     maps = []
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         for begin in range(0, len(data.samples), batch):
-            tokens, _ = _batch(data, np.arange(begin, min(begin + batch, len(data.samples))))
+            tokens, _ = data.batch(np.arange(begin, min(begin + batch, len(data.samples))))
             maps.append(model(tokens).float().numpy())
     return np.concatenate(maps)
 
@@ -246,10 +254,9 @@ def calibrate(val: Tokens, maps: dict[str, np.ndarray]) -> dict[str, Any]:
     probability = sigmoid(whole)
     found = [_mean_f1(val, probability, threshold) for threshold in THRESHOLDS]
     best = int(np.argmax(found))
-    usable = val.usable
-    scores = top_score(whole)[usable]
-    labels = np.array([val.samples[i].forged for i in usable])
-    kinds = np.array([val.samples[i].source.kind for i in usable])
+    scores = top_score(whole)
+    labels = np.array([sample.forged for sample in val.samples])
+    kinds = np.array([sample.source.kind for sample in val.samples])
     curves = {}
     for side, label in (("forged", False), ("authentic", True)):
         by_kind = {kind: scores[(kinds == kind) & (labels == label)] for kind in np.unique(kinds[labels == label])}
@@ -261,7 +268,7 @@ def calibrate(val: Tokens, maps: dict[str, np.ndarray]) -> dict[str, Any]:
         "pixel_offset": float(logit(THRESHOLDS[best])),
         "calibration": fit_platt(scores, labels)._asdict(),
         "thresholds": curves,
-        "validation": {"f1": found[best], "pictures": len(usable), "forged": int(labels.sum())},
+        "validation": {"f1": found[best], "pictures": len(labels), "forged": int(labels.sum())},
     }
 
 
@@ -304,14 +311,9 @@ def _load(file: Path) -> LocalizerDecoder:
 
 def _standard(data: Tokens) -> tuple[Tensor, Tensor]:
     """Mean and spread of each channel at each depth, `[5, 768]` each."""
-    chosen = data.usable[:: max(1, len(data.usable) // STANDARD)]
-    tokens = data.tokens[chosen].astype(np.float32)
-    axes = (0, 2)
-    return torch.from_numpy(tokens.mean(axes)), torch.from_numpy(tokens.std(axes)).clamp_min(1e-3)
-
-
-def _batch(data: Tokens, chosen: np.ndarray) -> tuple[Tensor, Tensor]:
-    return torch.from_numpy(data.tokens[chosen]).float(), torch.from_numpy(data.targets[chosen])
+    count = len(data.samples)
+    tokens, _ = data.batch(np.arange(0, count, max(1, count // STANDARD)))
+    return tokens.float().mean((0, 2)), tokens.float().std((0, 2)).clamp_min(1e-3)
 
 
 def _draws(member: Member, data: Tokens, found: np.ndarray | None, authentic_share: float) -> np.ndarray:
@@ -322,8 +324,7 @@ def _draws(member: Member, data: Tokens, found: np.ndarray | None, authentic_sha
     area = truth.mean(axis=(1, 2))
     forged = np.array([sample.forged for sample in data.samples])
     kinds = np.array([sample.source.kind for sample in data.samples])
-    weights = np.zeros(len(area))
-    weights[data.usable] = 1
+    weights = np.ones(len(area))
     weights[forged & (area > member.below)] = 0
     for label in (False, True):
         for kind in np.unique(kinds):
@@ -350,8 +351,8 @@ def _meant(what: str, area: np.ndarray, forged: np.ndarray, truth: np.ndarray, f
 def _mean_f1(data: Tokens, probability: np.ndarray, threshold: float) -> float:
     """Over forged samples, on the localizer's grid."""
     values = []
-    for i in data.usable:
-        if data.samples[i].forged:
+    for i, sample in enumerate(data.samples):
+        if sample.forged:
             judged = data.targets[i] != IGNORED
             truth, called = (data.targets[i] >= FULL / 2) & judged, (probability[i] >= threshold) & judged
             values.append(2 * (truth & called).sum() / max(truth.sum() + called.sum(), 1))

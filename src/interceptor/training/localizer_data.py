@@ -54,6 +54,11 @@ class Sample:
     donors: tuple[Source, ...] = ()
 
     @property
+    def name(self) -> str:
+        """Unlike that of any other sample."""
+        return f"{self.source.path.stem}-{self.forge or 'plain'}-{self.seed:08x}"
+
+    @property
     def forged(self) -> bool:
         return bool(self.forge) or self.source.mask is not None
 

@@ -56,14 +56,13 @@ def write_localizer(base: Path, members: Mapping[str, LocalizerDecoder], out: Pa
 
 
 def _decoder(graph: _Graph, tokens: str, name: str, model: LocalizerDecoder) -> str:
-    """The name of a member's logits [n, 1, 112, 112]. Standardisation is folded into the projections."""
+    """The name of a member's logits [n, 1, 112, 112]."""
     shape = graph.constant("map_shape", np.array([0, 0, CELLS, CELLS]))
-    # Depths side by side make the sum of five products a single one; the bias makes up for the rounding of its matrix.
+    # Depths side by side make the sum of five products a single one.
     matrix = torch.cat([(lateral.weight / std).T for lateral, std in zip(model.lateral, model.std, strict=True)])
-    offset = (
-        torch.stack([lateral.bias for lateral in model.lateral]).sum(0) - model.mean.flatten() @ matrix.half().float()
-    )
-    side_by_side = graph.op("Transpose", tokens, perm=[0, 2, 1, 3])
+    offset = torch.stack([lateral.bias for lateral in model.lateral]).sum(0)
+    mean = graph.constant(f"{name}.mean", model.mean[:, None].numpy())
+    side_by_side = graph.op("Transpose", graph.op("Sub", tokens, mean), perm=[0, 2, 1, 3])
     flat = graph.op("Reshape", side_by_side, graph.constant("flat_shape", np.array([0, 0, len(DEPTHS) * WIDTH])))
     x = graph.op("MatMul", flat, graph.half(f"{name}.lateral", matrix))
     x = graph.op("Add", x, graph.constant(f"{name}.lateral.bias", offset.detach().numpy()))
