@@ -230,9 +230,7 @@ def _row(scored: Scored) -> dict[str, Any]:
 
 
 def localizer_predictions() -> Predict:
-    """The installed localizer's maps, where it calls nothing on a picture that it takes for authentic. Raises
-    `WeightError`.
-    """
+    """The installed localizer's maps. Raises `WeightError`."""
     from interceptor.detect.localize import Localizer
 
     localizer = Localizer()

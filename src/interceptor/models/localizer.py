@@ -24,6 +24,8 @@ MAP = 112
 """Side of the map that comes out."""
 CHANNELS = 64
 FINE = 32
+RARE = -3.0
+"""The logit before anything is learned: few cells are altered (Lin et al., ICCV 2017)."""
 
 
 def position_embedding(embedding: Tensor) -> Tensor:
@@ -79,6 +81,7 @@ class LocalizerDecoder(nn.Module):
         self.fine = refine(CHANNELS, FINE)
         self.gate = Gate(FINE)
         self.paint = nn.Conv2d(FINE, (MAP // CELLS // 2) ** 2, 1)
+        nn.init.constant_(self.paint.bias, RARE)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """`[n, 5, 784, 768]` to logits `[n, 112, 112]`; half precision will do under autocast."""
