@@ -22,7 +22,7 @@ from interceptor.models.localizer import LocalizerDecoder
 from interceptor.runtime.network import Network
 from interceptor.training.checkpoints import CheckpointError, read_tensors, write_bytes, write_json, write_tensors
 from interceptor.training.export import BASE_NAME
-from interceptor.training.localizer_data import FULL, IGNORED, Sample, Source, make, plan
+from interceptor.training.localizer_data import FULL, IGNORED, Sample, Source, as_stored, make, plan
 from interceptor.training.localizer_export import write_localizer
 from interceptor.training.localizer_tokens import Tokens, cache_tokens
 
@@ -54,7 +54,7 @@ class Member:
 
 
 MEMBERS = {
-    "highres_no_ela": Member(0.75, 3, 0.7, 0.3, 500, 2e-3, draws=(("area<0.03", 3),)),
+    "highres_no_ela": Member(0.75, 3, 0.7, 0.3, 350, 2e-3, draws=(("area<0.03", 3),)),
     "hard_negative": Member(0.25, 2, 0.7, 0.3, 100, 3e-4, "highres_no_ela", draws=(("false alarm", 2),)),
     "high_recall": Member(0.5, 2.5, 1, 1, 100, 3e-4, "highres_no_ela", draws=(("missed", 5),)),
     "small_forgery": Member(0.85, 4, 0.8, 0.2, 100, 3e-4, "highres_no_ela", 0.02, (("area<0.005", 5),)),
@@ -219,8 +219,8 @@ def fit(
 def localisation_loss(logits: Tensor, targets: Tensor, member: Member) -> Tensor:
     """Weighted focal (Lin et al., ICCV 2017) and Dice (Milletari et al., 3DV 2016) loss of logits `[n, h, w]`.
 
-    `targets` uint8 `[n, h, w]` as in `localizer_data`; ignored cells have no part in either. Dice is that of the batch as
-    a whole, so that what is called on authentic pictures costs as well.
+    `targets` uint8 `[n, h, w]` as in `localizer_data`; ignored cells have no part in either. Dice is that of the batch
+    as a whole, so that what is called on authentic pictures costs as well.
     """
     judged = (targets != IGNORED).float()
     truth = targets.float().clamp(max=FULL) / FULL
@@ -252,12 +252,14 @@ def calibrate(val: Tokens, maps: dict[str, np.ndarray]) -> dict[str, Any]:
     weights = {name: WEIGHTS[name] for name in maps if name in WEIGHTS}
     union = {name: UNION[name] for name in maps if name in UNION}
     whole = combined(stacked, list(maps), weights, union)
-    probability = sigmoid(whole)
-    found = [_mean_f1(val, probability, threshold) for threshold in THRESHOLDS]
-    best = int(np.argmax(found))
     scores = top_score(whole)
     labels = np.array([sample.forged for sample in val.samples])
     kinds = np.array([sample.source.kind for sample in val.samples])
+    platt = fit_platt(scores, labels)
+    # Nothing is called in a picture that is not likely altered, so that such pictures have no say in the threshold.
+    probability = np.minimum(sigmoid(whole), (platt.apply(scores) >= 0.5)[:, None, None])
+    found = [_mean_f1(val, probability, threshold) for threshold in THRESHOLDS]
+    best = int(np.argmax(found))
     curves = {}
     for side, label in (("forged", False), ("authentic", True)):
         by_kind = {kind: scores[(kinds == kind) & (labels == label)] for kind in np.unique(kinds[labels == label])}
@@ -267,7 +269,7 @@ def calibrate(val: Tokens, maps: dict[str, np.ndarray]) -> dict[str, Any]:
         "weights": weights,
         "union": union,
         "pixel_offset": float(logit(THRESHOLDS[best])),
-        "calibration": fit_platt(scores, labels)._asdict(),
+        "calibration": platt._asdict(),
         "thresholds": curves,
         "validation": {"f1": found[best], "pictures": len(labels), "forged": int(labels.sum())},
     }
@@ -284,7 +286,7 @@ def write_test(samples: Sequence[Sample], out: Path) -> None:
     partial = out.with_name(out.name + ".part")
     for number, sample in enumerate(samples):
         try:
-            rgb, mask = make(sample, changed=False) if sample.source.mask is None else _as_stored(sample)
+            rgb, mask = make(sample, changed=False) if sample.source.mask is None else as_stored(sample)
         except ValueError:
             continue
         what = sample.forge or ("edited" if sample.forged else "authentic")
@@ -294,14 +296,6 @@ def write_test(samples: Sequence[Sample], out: Path) -> None:
                 file.parent.mkdir(parents=True, exist_ok=True)
                 write_bytes(file, cv2.imencode(".png", image)[1].tobytes())
     partial.rename(out)
-
-
-def _as_stored(sample: Sample) -> tuple[np.ndarray, np.ndarray]:
-    from interceptor.datasets.masks import joined, read_instances
-    from interceptor.media.stills import read_still
-
-    assert sample.source.mask is not None
-    return read_still(sample.source.path), joined(read_instances(sample.source.mask)).astype(np.uint8)
 
 
 def _load(file: Path) -> LocalizerDecoder:

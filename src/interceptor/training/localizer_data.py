@@ -171,6 +171,12 @@ def make(sample: Sample, *, changed: bool = True) -> tuple[np.ndarray, np.ndarra
     raise ForgeError(f"{source.path}: no {sample.forge} works on it")
 
 
+def as_stored(sample: Sample) -> tuple[np.ndarray, np.ndarray]:
+    """A picture edited by hand and its mask as `make` gives them, but neither turned nor treated."""
+    assert sample.source.mask is not None
+    return read_still(sample.source.path), joined(read_instances(sample.source.mask)).astype(np.uint8)
+
+
 def target(mask: np.ndarray) -> np.ndarray:
     """A mask of `make` on the localizer's grid, uint8[112, 112]: 0 to `FULL`, or `IGNORED`."""
     shares = [
