@@ -43,6 +43,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, default=FOLDER)
     parser.add_argument("--flips", type=int, default=1)
     parser.add_argument("--limit", type=int, help="pictures of each kind and forge, at most")
+    parser.add_argument("--kind", action="append", help="this kind only; repeat")
     parser.add_argument("--sheet", type=Path, help="PNG of the first four of each")
     arguments = parser.parse_args()
     localizer = Localizer(arguments.weights, flips=arguments.flips)
@@ -51,6 +52,8 @@ def main() -> None:
     sheet: list[np.ndarray] = []
     print("kind          forgery     n  F1@.5  F1>=2%  F1<2%  instances F1  AUC   forged  authentic  any region  area")
     for kind in sorted(path for path in arguments.folder.iterdir() if path.is_dir()):
+        if arguments.kind and kind.name not in arguments.kind:
+            continue
         for folder in sorted(path for path in kind.iterdir() if path.is_dir() and path.name != "masks"):
             f1, of_instances, shares, verdicts, regions, areas = [], [], [], [], [], []
             for number, path in enumerate(picture_files(folder)[: arguments.limit]):
