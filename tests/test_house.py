@@ -28,6 +28,7 @@ def test_scanning_imports_none_of_the_extras() -> None:
     code = (
         "import sys, interceptor, interceptor.cli, interceptor.detect.scan, interceptor.report.html, "
         "interceptor.evaluation.crops, interceptor.evaluation.videos, interceptor.evaluation.calibrate, "
+        "interceptor.evaluation.masks, interceptor.detect.localize, interceptor.report.localization, "
         f"interceptor.datasets.faces; print(sorted({EXTRAS!r} & {{name.split('.')[0] for name in sys.modules}}))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -7,13 +7,15 @@ from typing import Annotated
 import typer
 
 from interceptor import __version__
-from interceptor.cli import audit, evidence, lens, make, masks, measure, pictures, scan
+from interceptor.cli import audit, evidence, lens, localize, make, masks, measure, pictures, scan
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Media forensics: is it forged, and what is the evidence?"
 )
 app.command()(scan.scan)
 app.command()(pictures.match)
+app.command()(localize.localize)
+app.command()(localize.submit)
 app.command()(evidence.evidence)
 app.command()(lens.lens)
 app.add_typer(measure.evaluate, name="evaluate")

@@ -20,18 +20,22 @@ check = typer.Typer(no_args_is_help=True, help="Check files before they are hand
 def evaluate_masks_command(
     images: Annotated[Path, typer.Option(help="Folder of forged pictures.")],
     masks: Annotated[Path, typer.Option(help="Folder of their masks: same names, any suffix, .npy or pictures.")],
-    predictions: Annotated[Path, typer.Option(help="Folder of probability maps: same names, .npy or grey pictures.")],
+    predictions: Annotated[
+        Path | None,
+        typer.Option(help="Folder of probability maps: same names, .npy or grey pictures. Else the localizer's own."),
+    ] = None,
     authentic: Annotated[Path | None, typer.Option(help="Folder of authentic pictures.")] = None,
     convention: Annotated[str, typer.Option(help="How masks are read: binary, white, black or green.")] = "binary",
     output: OutputFormat = Format.text,
 ) -> None:
     """Measure where a method saw forgeries against where they are."""
     from interceptor.datasets.pictures import pair_folders
-    from interceptor.evaluation.masks import evaluate_masks, stored_predictions
+    from interceptor.evaluation.masks import evaluate_masks, localizer_predictions, stored_predictions
+    from interceptor.runtime.weights import WeightError
 
-    with usage(ValueError), progress_bars() as progress:
+    with usage(ValueError, WeightError), progress_bars() as progress:
         pictures, unpaired = pair_folders(images, masks, authentic, convention)
-        predict = stored_predictions(images, predictions, authentic)
+        predict = localizer_predictions() if predictions is None else stored_predictions(images, predictions, authentic)
         task = progress.add_task("measuring", total=len(pictures))
         found = evaluate_masks(pictures, predict, progress=lambda done, total: progress.update(task, completed=done))
     found["masks_without_picture"] = [str(path) for path in unpaired]

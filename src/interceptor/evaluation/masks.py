@@ -153,6 +153,14 @@ def stored_predictions(images: Path, predictions: Path, authentic: Path | None =
     return predict
 
 
+def localizer_predictions() -> Predict:
+    """The installed localizer's maps. Raises `WeightError`."""
+    from interceptor.detect.localize import Localizer
+
+    localizer = Localizer()
+    return lambda rgb, path: localizer.localize(rgb).probability_map
+
+
 def _stored(path: Path) -> NDArray[np.floating[Any]]:
     try:
         if path.suffix.lower() == ".npy":

@@ -7,6 +7,7 @@ names the base file's own bytes, nothing is stored twice, and the two are joined
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,6 +85,7 @@ class _Graph:
         self.base, self.tuned = base, tuned
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: dict[str, TensorProto] = {}
+        self.halves: set[str] = set()
         self.count = 0
 
     def op(self, kind: str, *inputs: str, **attributes: object) -> str:
@@ -96,9 +98,16 @@ class _Graph:
         self.initializers[name] = numpy_helper.from_array(value, name)
         return name
 
+    def half(self, name: str, value: torch.Tensor) -> str:
+        """A tensor stored in half precision; `name` is its value in single precision."""
+        stored = self.constant(f"{name}.half", value.detach().half().numpy())
+        self.nodes.append(helper.make_node("Cast", [stored], [name], name=name, to=TensorProto.FLOAT))
+        self.halves.add(name)
+        return name
+
     def weight(self, name: str) -> str:
         """A tuned tensor (stored in this graph) or else the base's own (stored there)."""
-        if name in self.initializers:
+        if name in self.initializers or name in self.halves:
             return name
         if name in self.tuned:
             return self.constant(name, self.tuned[name].detach().float().numpy())
@@ -167,17 +176,17 @@ def read_tuned(path: Path) -> dict[str, torch.Tensor]:
     }
 
 
-def _tokens(graph: _Graph) -> list[str]:
-    """The foundation: names of the token tensors [n, 197, 768] after each tapped block."""
+def _tokens(graph: _Graph, pixels: str = "crops", grid: int = GRID, depths: Sequence[int] = TAPS) -> list[str]:
+    """The foundation: names of the token tensors [n, 1 + grid * grid, 768] after each block of `depths`."""
     mean = graph.constant("pixel_mean", np.array(MEAN, np.float32) * 255)
     std = graph.constant("pixel_std", np.array(STD, np.float32) * 255)
-    pixels = graph.op("Cast", "crops", to=TensorProto.FLOAT)
+    rows = graph.op("Shape", pixels, start=0, end=1)
+    pixels = graph.op("Cast", pixels, to=TensorProto.FLOAT)
     pixels = graph.op("Div", graph.op("Sub", pixels, mean), std)
     pixels = graph.op("Transpose", pixels, perm=[0, 3, 1, 2])
     patches = graph.op("Conv", pixels, graph.weight("patch_embed.proj.weight"), strides=[16, 16], kernel_shape=[16, 16])
-    shape = graph.constant("patch_shape", np.array([0, WIDTH, GRID * GRID]))
+    shape = graph.constant("patch_shape", np.array([0, WIDTH, grid * grid]))
     patches = graph.op("Transpose", graph.op("Reshape", patches, shape), perm=[0, 2, 1])
-    rows = graph.op("Shape", "crops", start=0, end=1)
     expanded = graph.op("Concat", rows, graph.constant("token_shape", np.array([1, WIDTH])), axis=0)
     token = graph.op("Expand", graph.weight("cls_token"), expanded)
     x = graph.op("Add", graph.op("Concat", token, patches, axis=1), graph.weight("pos_embed"))
@@ -185,7 +194,7 @@ def _tokens(graph: _Graph) -> list[str]:
     taps = []
     for i in range(BLOCKS):
         x = _block(graph, x, f"blocks.{i}.")
-        if i in TAPS:
+        if i in depths:
             taps.append(x)
     return taps
 
