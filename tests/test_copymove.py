@@ -12,7 +12,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from interceptor.cli import app
-from interceptor.detect.copymove import Match, Region, exclude, match, match_across, panels
+from interceptor.detect.copymove import Match, Region, exclude, match, match_across, panels, regions
 from interceptor.detect.copymove.keypoints import detect, mirrored
 from interceptor.detect.picture import copied_pair
 from interceptor.report.matches import draw_matches
@@ -96,13 +96,29 @@ def test_a_large_picture_is_answered_in_its_own_pixels(monkeypatch: pytest.Monke
 
 
 def test_a_smooth_copy_is_found_by_the_dense_field() -> None:
-    noise = np.random.default_rng(3).normal(0, 1, (300, 400)).astype(np.float32)
+    noise = np.random.default_rng(3).normal(0, 1, (200, 280)).astype(np.float32)
     grey = np.clip(128 + 480 * cv2.GaussianBlur(noise, (0, 0), 8), 0, 255).astype(np.uint8)
-    rgb, source, copy = copy_move(np.repeat(grey[..., None], 3, 2), (100, 90), (290, 200), 45, turned(0))
+    rgb, source, copy = copy_move(np.repeat(grey[..., None], 3, 2), (70, 65), (200, 125), 42, turned(0))
     (found,) = match(rgb)
     assert found.method == "dense"
     assert overlap(found.source, source) > 0.5
     assert overlap(found.copy, copy) > 0.5
+
+
+@pytest.mark.parametrize("differs", [False, True])
+def test_empty_ground_within_a_copy_belongs_to_it_and_what_differs_does_not(differs: bool) -> None:
+    picture = np.full((110, 260), 20, np.float32)
+    core = np.zeros(picture.shape, bool)
+    for left in (20, 70):
+        picture[40:70, left : left + 30] = picture[40:70, left + 130 : left + 160] = texture(30, 30)[..., 0]
+        core[44:66, left + 4 : left + 26] = True
+    if differs:
+        picture[45:65, 185:195] = texture(20, 10, 1)[..., 0]
+    found = regions.Regions(core, np.roll(core, 130, 1), 1.0, 1.0, 1000, 1.0)
+    filled = regions.fill(picture, picture, np.array([[1.0, 0, 130], [0, 1, 0]]), found)
+    assert filled.source[55, 60] == filled.copy[55, 190] == (not differs)
+    assert filled.source[42, 22]
+    assert not filled.source[20, 60]
 
 
 def test_the_same_picture_twice_gives_the_same_answer() -> None:
@@ -122,11 +138,11 @@ def test_across_pictures_only_what_they_share_is_found() -> None:
 
 
 def test_a_duplicated_panel_names_both_panels() -> None:
-    figure = np.full((460, 660, 3), 255, np.uint8)
-    corners = [(20, 20), (20, 240), (20, 460), (240, 20), (240, 240)]  # top, left
+    figure = np.full((280, 420, 3), 255, np.uint8)
+    corners = [(10, 10), (10, 150), (10, 290), (150, 10), (150, 150)]  # top, left
     for number, (top, left) in enumerate(corners):
-        figure[top : top + 200, left : left + 200] = texture(200, 200, number)
-    figure[240:440, 460:660][:, :190] = np.rot90(texture(200, 200, 1))[:, :190]
+        figure[top : top + 120, left : left + 120] = texture(120, 120, number)
+    figure[150:270, 290:405] = np.rot90(texture(120, 120, 1))[:, :115]
     boxes = panels.split(cv2.cvtColor(figure, cv2.COLOR_RGB2GRAY))
     assert len(boxes) == 6
     (found,) = match(figure)
@@ -140,7 +156,7 @@ def lattice() -> np.ndarray:
 
 
 def tiles() -> np.ndarray:
-    return np.tile(texture(40, 40), (6, 6, 1))
+    return np.tile(texture(30, 30), (8, 8, 1))  # up to six like places could be copies
 
 
 def gratings() -> np.ndarray:
