@@ -13,6 +13,7 @@ import resource
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,7 @@ import numpy as np
 
 from interceptor.detect.copymove import Match, match, match_across
 from interceptor.media.stills import read_still
+from interceptor.metrics.instances import f1_matrix, of1
 
 KINDS = ("blood", "blots", "clothing", "figures", "membrane", "nuclei/images")
 TEXTURED = 2.0
@@ -101,23 +103,40 @@ def overlap(one: np.ndarray, other: np.ndarray) -> float:
     return np.count_nonzero(one & other) / np.count_nonzero(one | other)
 
 
-def forged(data: Path, half: str, limit: int, seed: int) -> None:
+@dataclass(frozen=True)
+class Row:
+    """What was found in one forged picture: whether the copy, anything that touches it, anything at all."""
+
+    kind: str
+    made: Forgery
+    found: bool
+    touched: bool
+    any: bool
+    seconds: float
+
+
+def forge_and_match(task: tuple[str, Path, tuple[int, int]]) -> Row | None:
+    kind, path, seed = task
+    made = forge(read_still(path), np.random.default_rng(seed))
+    if made is None:
+        return None
+    start = time.perf_counter()
+    matches = match(made.rgb)
+    seconds = time.perf_counter() - start
+    best = max((overlap(painted(one, made.truth.shape), made.truth) for one in matches), default=0.0)
+    if made.textured and best <= 0.5:
+        how = f"angle {made.angle:.0f} scale {made.scale:.2f} flip {made.flip} quality {made.quality}"
+        print(f"  missed: {path.name} {how} area {made.area:.3f}, {len(matches)} matches, IoU {best:.2f}", flush=True)
+    return Row(kind, made, best > 0.5, best > 0, bool(matches), seconds)
+
+
+def forged(data: Path, half: str, limit: int, seed: int, jobs: int) -> None:
     """Detection rate over rotation, scale, flip, quality, area and kind."""
-    rows: list[tuple[str, Forgery, bool, bool]] = []
-    seconds = []
-    for number, (kind, path) in enumerate(chosen(data, half, limit)):
-        made = forge(read_still(path), np.random.default_rng([seed, number]))
-        if made is None:
-            continue
-        start = time.perf_counter()
-        matches = match(made.rgb)
-        seconds.append(time.perf_counter() - start)
-        found = any(overlap(painted(one, made.truth.shape), made.truth) > 0.5 for one in matches)
-        rows.append((kind, made, found, bool(matches)))
-        if made.textured and not found:
-            how = f"angle {made.angle:.0f} scale {made.scale:.2f} flip {made.flip} quality {made.quality}"
-            print(f"  missed: {path.name} {how} area {made.area:.3f}, {len(matches)} other matches", flush=True)
-    print(f"{len(rows)} forgeries, {statistics.median(seconds):.2f} s each (median)")
+    tasks = [(kind, path, (seed, number)) for number, (kind, path) in enumerate(chosen(data, half, limit))]
+    with ProcessPoolExecutor(jobs) as pool:
+        rows = [row for row in pool.map(forge_and_match, tasks) if row is not None]
+    print(f"{len(rows)} forgeries, {statistics.median(row.seconds for row in rows):.2f} s each (median)")
+    print(f"something inside the truth is found in {np.mean([row.touched for row in rows]):.1%}")
     tables: list[tuple[str, Callable[[str, Forgery], str]]] = [
         ("all", lambda kind, made: ""),
         ("kind", lambda kind, made: kind),
@@ -128,12 +147,12 @@ def forged(data: Path, half: str, limit: int, seed: int) -> None:
         ("area", lambda kind, made: bin_of(made.area, (0.02, 0.05, 0.1))),
     ]
     for textured in (True, False):
-        part = [row for row in rows if row[1].textured == textured]
+        part = [row for row in rows if row.made.textured == textured]
         print(f"\n{'textured' if textured else 'smooth'}: found (any match at all) of pictures")
         for name, key in tables:
-            for value in sorted({key(kind, made) for kind, made, *_ in part}):
-                group = [row for row in part if key(row[0], row[1]) == value]
-                hits, any_ = (sum(row[i] for row in group) / len(group) for i in (2, 3))
+            for value in sorted({key(row.kind, row.made) for row in part}):
+                group = [row for row in part if key(row.kind, row.made) == value]
+                hits, any_ = np.mean([(row.found, row.any) for row in group], axis=0)
                 print(f"  {name:8}{value:15}{hits:7.1%} ({any_:.1%}) of {len(group)}")
 
 
@@ -141,11 +160,13 @@ def bin_of(value: float, edges: tuple[float, ...]) -> str:
     return f"to {next(edge for edge in edges if value <= edge + 1e-9)}"
 
 
-def authentic(data: Path, half: str, limit: int, seed: int) -> None:
+def authentic(data: Path, half: str, limit: int, seed: int, jobs: int) -> None:
     """Pictures without a forgery in which something is found; contest pictures and their twins are not among them."""
     counts: dict[str, list[int]] = {}
-    for kind, path in chosen(data, half, limit):
-        matches = match(read_still(path))
+    tasks = chosen(data, half, limit)
+    with ProcessPoolExecutor(jobs) as pool:
+        every = list(pool.map(match_file, [path for _, path in tasks]))
+    for (kind, path), matches in zip(tasks, every, strict=True):
         counts.setdefault(kind, []).append(len(matches))
         for one in matches:
             print(
@@ -158,29 +179,48 @@ def authentic(data: Path, half: str, limit: int, seed: int) -> None:
     print(f"false alarms: {sum(found)} of {len(found)} = {np.mean(found):.1%}")
 
 
+def match_file(path: Path) -> list[Match]:
+    return match(read_still(path))
+
+
 def chosen(data: Path, half: str, limit: int) -> list[tuple[str, Path]]:
     """At most `limit` pictures of a half, evenly over all kinds."""
     every = list(pictures(data, half))
     return [every[i] for i in np.linspace(0, len(every) - 1, min(limit, len(every))).astype(int)]
 
 
-def contest(data: Path, half: str, limit: int, seed: int) -> None:
-    """The three contest pictures against their truth: pixel F1 of the union of all matches with each group."""
+def contest(data: Path, half: str, limit: int, seed: int, jobs: int) -> None:
+    """The contest's oF1 of its three pictures and of their authentic twins, with the F1 of every group and instance."""
     folder = data / "forgery/recodai"
+    scores = []
     for path in sorted((folder / "train_images/forged").iterdir()):
-        rgb, truth = read_still(path), np.load(folder / "train_masks" / f"{path.stem}.npy").astype(bool)
-        matches = match(rgb)
-        twin = match(read_still(folder / "train_images/authentic" / path.name))
-        print(f"{path.name}: {len(matches)} matches, {len(twin)} in the authentic twin")
-        for plane in truth:
-            union = np.zeros(plane.shape, bool)
-            for one in matches:
-                if (painted(one, plane.shape) & plane).any():
-                    union |= painted(one, plane.shape)
-            print(f"  group of {plane.sum()} px: F1 {2 * (union & plane).sum() / (union.sum() + plane.sum()):.2f}")
+        truth = np.load(folder / "train_masks" / f"{path.stem}.npy").astype(bool)
+        found = instances(match(read_still(path)), truth.shape[1:])
+        twin = read_still(folder / "train_images/authentic" / path.name)
+        for kind, planes, expected in (
+            ("forged", found, truth),
+            ("authentic", instances(match(twin), twin.shape), np.zeros((0, *twin.shape[:2]), bool)),
+        ):
+            scores.append(of1(expected, planes))
+            print(f"{path.name}, {kind}: {len(planes)} instances, oF1 {scores[-1]:.2f}")
+        if len(found):
+            print("  F1 of each group with each instance:", f1_matrix(truth, found).round(2).tolist())
+    print(f"oF1: {np.mean(scores[::2]):.3f} of the forged, {np.mean(scores[1::2]):.3f} of the authentic")
 
 
-def speed(data: Path, half: str, limit: int, seed: int) -> None:
+def instances(matches: list[Match], shape: tuple[int, ...]) -> np.ndarray:
+    """bool[n, H, W]: a region and all its copies in one plane; matches that share a region are one instance."""
+    planes: list[np.ndarray] = []
+    for one in matches:
+        plane = painted(one, shape)
+        for other in planes:
+            if (other & painted(one, shape)).any():
+                plane |= other
+        planes = [other for other in planes if not (other & plane).any()] + [plane]
+    return np.array(planes, bool).reshape(-1, *shape[:2])
+
+
+def speed(data: Path, half: str, limit: int, seed: int, jobs: int) -> None:
     """Seconds and peak memory by size, and across files."""
     files = [path for kind, path in pictures(data, half) if kind == "membrane"]
     for side in (256, 512, 1024, 2048, 4000):
@@ -210,8 +250,6 @@ if __name__ == "__main__":
     parser.add_argument("--half", choices=("dev", "test"), default="test")
     parser.add_argument("--limit", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
-    chosen_options = parser.parse_args()
-    cv2.setRNGSeed(0)
-    measures[chosen_options.measure](
-        chosen_options.data, chosen_options.half, chosen_options.limit, chosen_options.seed
-    )
+    parser.add_argument("--jobs", type=int, default=1, help="processes, for `forged` and `authentic`")
+    given = parser.parse_args()
+    measures[given.measure](given.data, given.half, given.limit, given.seed, given.jobs)

@@ -12,9 +12,10 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from interceptor.cli import app
-from interceptor.detect.copymove import Match, Region, exclude, match, match_across, panels
+from interceptor.detect.copymove import Match, Region, exclude, match, match_across, panels, regions
 from interceptor.detect.copymove.keypoints import detect, mirrored
-from interceptor.report.matches import draw_matches, match_facts
+from interceptor.detect.picture import copied_pair
+from interceptor.report.matches import draw_matches
 
 RECODAI = Path(__file__).parents[2] / "shared" / "data" / "forgery" / "recodai"
 
@@ -57,7 +58,7 @@ def overlap(region: Region, mask: np.ndarray) -> float:
     ("angle", "scale", "flip"), [(0, 1, False), (90, 1, False), (37, 1.3, False), (-120, 0.8, False), (20, 1, True)]
 )
 def test_a_copy_is_found_with_its_transform(angle: float, scale: float, flip: bool) -> None:
-    rgb, source, copy = copy_move(texture(300, 400), (100, 90), (290, 200), 45, turned(angle, scale, flip))
+    rgb, source, copy = copy_move(texture(200, 280), (70, 65), (200, 120), 40, turned(angle, scale, flip))
     (found,) = match(rgb)
     assert overlap(found.source, source) > 0.7
     assert overlap(found.copy, copy) > 0.7
@@ -65,14 +66,14 @@ def test_a_copy_is_found_with_its_transform(angle: float, scale: float, flip: bo
     assert found.scale == pytest.approx(scale, abs=0.03)
     assert found.flip == flip
     assert found.inliers > 10
-    expected = turned(angle, scale, flip) @ (np.array(found.source.centre) - 100.5 + [0, 10]) + [290.5, 200.5]
+    expected = turned(angle, scale, flip) @ (np.array(found.source.centre) - [70.5, 65.5]) + [200.5, 120.5]
     reached = found.transform[:, :2] @ found.source.centre + found.transform[:, 2]
     np.testing.assert_allclose(reached, expected, atol=2)
 
 
 def test_several_copies_are_all_found() -> None:
-    rgb, source, first = copy_move(texture(400, 500), (90, 100), (250, 110), 40, turned(0))
-    rgb, _, second = copy_move(rgb, (90, 100), (400, 300), 40, turned(70))
+    rgb, source, first = copy_move(texture(220, 300), (50, 60), (150, 70), 35, turned(0))
+    rgb, _, second = copy_move(rgb, (50, 60), (240, 160), 35, turned(70))
     union = np.zeros(source.shape, bool)
     for found in match(rgb):
         found.source.paint(union)
@@ -81,8 +82,9 @@ def test_several_copies_are_all_found() -> None:
     assert np.count_nonzero(union & truth) / np.count_nonzero(union | truth) > 0.7
 
 
-def test_a_large_picture_is_answered_in_its_own_pixels() -> None:
-    rgb, source, copy = copy_move(texture(800, 900), (200, 250), (650, 500), 120, turned(0))
+def test_a_large_picture_is_answered_in_its_own_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("interceptor.detect.copymove.matcher.MAX_PIXELS", 60_000)
+    rgb, source, copy = copy_move(texture(240, 300), (75, 75), (215, 150), 48, turned(0))
     rgb = cv2.resize(rgb, None, fx=2, fy=1, interpolation=cv2.INTER_LINEAR)  # not square, shrunk inside
     (found,) = match(rgb)
     wide = [
@@ -94,36 +96,53 @@ def test_a_large_picture_is_answered_in_its_own_pixels() -> None:
 
 
 def test_a_smooth_copy_is_found_by_the_dense_field() -> None:
-    noise = np.random.default_rng(3).normal(0, 1, (300, 400)).astype(np.float32)
+    noise = np.random.default_rng(3).normal(0, 1, (200, 280)).astype(np.float32)
     grey = np.clip(128 + 480 * cv2.GaussianBlur(noise, (0, 0), 8), 0, 255).astype(np.uint8)
-    rgb, source, copy = copy_move(np.repeat(grey[..., None], 3, 2), (100, 90), (290, 200), 45, turned(0))
+    rgb, source, copy = copy_move(np.repeat(grey[..., None], 3, 2), (70, 65), (200, 125), 42, turned(0))
     (found,) = match(rgb)
     assert found.method == "dense"
     assert overlap(found.source, source) > 0.5
     assert overlap(found.copy, copy) > 0.5
 
 
+@pytest.mark.parametrize("differs", [False, True])
+def test_empty_ground_within_a_copy_belongs_to_it_and_what_differs_does_not(differs: bool) -> None:
+    picture = np.full((110, 260), 20, np.float32)
+    core = np.zeros(picture.shape, bool)
+    for left in (20, 70):
+        picture[40:70, left : left + 30] = picture[40:70, left + 130 : left + 160] = texture(30, 30)[..., 0]
+        core[44:66, left + 4 : left + 26] = True
+    if differs:
+        picture[45:65, 185:195] = texture(20, 10, 1)[..., 0]
+    found = regions.Regions(core, np.roll(core, 130, 1), 1.0, 1.0, 1000, 1.0)
+    filled = regions.fill(picture, picture, np.array([[1.0, 0, 130], [0, 1, 0]]), found)
+    assert filled.source[55, 60] == filled.copy[55, 190] == (not differs)
+    assert filled.source[42, 22]
+    assert not filled.source[20, 60]
+
+
 def test_the_same_picture_twice_gives_the_same_answer() -> None:
-    rgb, *_ = copy_move(texture(300, 400), (100, 90), (290, 200), 45, turned(30))
-    first, second = (json.dumps([match_facts(one) for one in match(rgb)]) for _ in range(2))
+    rgb, *_ = copy_move(texture(180, 240), (60, 60), (170, 110), 35, turned(30))
+    first, second = ([copied_pair(one) for one in match(rgb)] for _ in range(2))
+    assert first
     assert first == second
 
 
 def test_across_pictures_only_what_they_share_is_found() -> None:
-    pictures = [texture(260, 300, seed) for seed in (1, 2, 3)]
-    pictures[2][60:160, 120:240] = pictures[0][100:200, 40:160]
+    pictures = [texture(160, 200, seed) for seed in (1, 2, 3)]
+    pictures[2][40:120, 90:180] = pictures[0][60:140, 20:110]
     (found,) = match_across(pictures)
     assert (found.source_file, found.copy_file) == (0, 2)
-    np.testing.assert_allclose(found.source.box, (40, 100, 160, 200), atol=6)
-    np.testing.assert_allclose(found.copy.box, (120, 60, 240, 160), atol=6)
+    np.testing.assert_allclose(found.source.box, (20, 60, 110, 140), atol=6)
+    np.testing.assert_allclose(found.copy.box, (90, 40, 180, 120), atol=6)
 
 
 def test_a_duplicated_panel_names_both_panels() -> None:
-    figure = np.full((460, 660, 3), 255, np.uint8)
-    corners = [(20, 20), (20, 240), (20, 460), (240, 20), (240, 240)]  # top, left
+    figure = np.full((280, 420, 3), 255, np.uint8)
+    corners = [(10, 10), (10, 150), (10, 290), (150, 10), (150, 150)]  # top, left
     for number, (top, left) in enumerate(corners):
-        figure[top : top + 200, left : left + 200] = texture(200, 200, number)
-    figure[240:440, 460:660][:, :190] = np.rot90(texture(200, 200, 1))[:, :190]
+        figure[top : top + 120, left : left + 120] = texture(120, 120, number)
+    figure[150:270, 290:405] = np.rot90(texture(120, 120, 1))[:, :115]
     boxes = panels.split(cv2.cvtColor(figure, cv2.COLOR_RGB2GRAY))
     assert len(boxes) == 6
     (found,) = match(figure)
@@ -132,16 +151,16 @@ def test_a_duplicated_panel_names_both_panels() -> None:
 
 
 def lattice() -> np.ndarray:
-    rows, columns = np.mgrid[:400, :400]
+    rows, columns = np.mgrid[:240, :240]
     return np.repeat((128 + 50 * np.sin(columns / 4) + 50 * np.sin(rows / 5)).astype(np.uint8)[..., None], 3, 2)
 
 
 def tiles() -> np.ndarray:
-    return np.tile(texture(50, 50), (8, 8, 1))
+    return np.tile(texture(30, 30), (8, 8, 1))  # up to six like places could be copies
 
 
 def gratings() -> np.ndarray:
-    return np.repeat((np.mgrid[:300, :300].sum(0) // 6 % 2 * 200).astype(np.uint8)[..., None], 3, 2)
+    return np.repeat((np.mgrid[:200, :200].sum(0) // 6 % 2 * 200).astype(np.uint8)[..., None], 3, 2)
 
 
 def text() -> np.ndarray:
@@ -168,9 +187,9 @@ def test_what_repeats_by_itself_is_no_copy(make: object) -> None:
     assert match(make()) == []
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_an_honest_texture_gives_nothing(seed: int) -> None:
-    assert match(texture(300, 300, seed)) == []
+    assert match(texture(200, 200, seed)) == []
 
 
 @pytest.mark.parametrize(
@@ -200,7 +219,7 @@ def test_three_hundred_panels() -> None:
 
 
 @given(shape=st.tuples(st.integers(1, 60), st.integers(1, 60)), seed=st.integers(0, 2**31))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_no_picture_breaks_it(shape: tuple[int, int], seed: int) -> None:
     rgb = np.random.default_rng(seed).integers(0, 256, (*shape, 3)).astype(np.uint8)
     for found in match(rgb):
@@ -255,14 +274,14 @@ def test_the_drawing_shows_both_regions() -> None:
 
 
 def test_the_command_reads_every_kind_and_names_what_it_cannot(tmp_path: Path) -> None:
-    rgb, *_ = copy_move(texture(220, 260), (70, 70), (180, 140), 35, turned(0))
+    rgb, *_ = copy_move(texture(140, 170), (40, 40), (120, 95), 32, turned(0))
     grey = rgb[..., 0]
     Image.fromarray(rgb).save(tmp_path / "a_rgb.png")
     Image.fromarray(grey.astype(np.uint16) * 257).save(tmp_path / "b_sixteen.png")
     Image.fromarray(grey).save(tmp_path / "c_grey.png")
     Image.fromarray(np.dstack([rgb, np.full_like(grey, 255)])).save(tmp_path / "d_alpha.png")
     (tmp_path / "e_broken.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
-    Image.fromarray(texture(100, 100, 5)).save(tmp_path / "f_honest.png")
+    Image.fromarray(texture(60, 60, 5)).save(tmp_path / "f_honest.png")
     done = CliRunner().invoke(app, ["match", str(tmp_path), "--format", "json", "--out", str(tmp_path / "out")])
     assert done.exit_code == 1
     assert "e_broken.png" in done.stderr
@@ -279,8 +298,8 @@ def test_the_command_reads_every_kind_and_names_what_it_cannot(tmp_path: Path) -
 
 
 def test_the_command_compares_across_files(tmp_path: Path) -> None:
-    one, two = texture(220, 260, 1), texture(220, 260, 2)
-    two[40:140, 60:180] = one[90:190, 20:140]
+    one, two = texture(130, 160, 1), texture(130, 160, 2)
+    two[20:100, 60:150] = one[40:120, 10:100]
     Image.fromarray(one).save(tmp_path / "one.png")
     Image.fromarray(two).save(tmp_path / "two.png")
     done = CliRunner().invoke(
@@ -289,7 +308,7 @@ def test_the_command_compares_across_files(tmp_path: Path) -> None:
     assert done.exit_code == 0
     (found,) = json.loads(done.stdout.splitlines()[-1])["matches"]
     assert Path(found["source_path"]).name == "one.png"
-    assert Path(found["copy_path"]).name == "two.png"
+    assert Path(found["target_path"]).name == "two.png"
     assert [file.name for file in (tmp_path / "out").iterdir()] == ["across_000_one_001_two.png"]
     text = CliRunner().invoke(app, ["match", str(tmp_path), "--across"])
     assert "1 region found twice" in text.stdout

@@ -82,13 +82,9 @@ def _as_pair(found: Match) -> Match:
 
 
 def _print_one(file: Path, rgb: np.ndarray, found: Sequence[Match], output: Format) -> None:
-    from interceptor.report.matches import match_facts
-
     if output is Format.json:
         height, width = rgb.shape[:2]
-        _print_json(
-            {"path": str(file), "width": width, "height": height, "matches": [match_facts(one) for one in found]}
-        )
+        _print_json({"path": str(file), "width": width, "height": height, "matches": [_facts(one) for one in found]})
         return
     console = stdout()
     console.print(f"{file}: {_count(found)}", markup=False, highlight=False)
@@ -97,17 +93,21 @@ def _print_one(file: Path, rgb: np.ndarray, found: Sequence[Match], output: Form
 
 
 def _print_across(files: Sequence[Path], found: Sequence[Match], output: Format) -> None:
-    from interceptor.report.matches import match_facts
-
     named = [(str(files[one.source_file]), str(files[one.copy_file]), one) for one in found]
     if output is Format.json:
-        facts = [{"source_path": a, "copy_path": b, **match_facts(one)} for a, b, one in named]
+        facts = [{"source_path": a, "target_path": b, **_facts(one)} for a, b, one in named]
         _print_json({"across": len(files), "matches": facts})
         return
     console = stdout()
     console.print(f"across {len(files)} pictures: {_count(found)}", markup=False, highlight=False)
     for source, copy, one in named:
         console.print(f"  {source} and {copy}: {_line(one)}", markup=False, highlight=False)
+
+
+def _facts(one: Match) -> dict[str, Any]:
+    from interceptor.detect.picture import copied_pair
+
+    return copied_pair(one).model_dump(mode="json")
 
 
 def _count(found: Sequence[Match]) -> str:

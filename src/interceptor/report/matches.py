@@ -1,9 +1,8 @@
-"""Copied regions as JSON and as a picture: outlines, tinted masks and an arrow from each region to its copy."""
+"""Copied regions as a picture: outlines, tinted masks and an arrow from each region to its copy."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import cv2
 import numpy as np
@@ -15,25 +14,6 @@ COLOURS = ((230, 60, 40), (30, 130, 230), (40, 170, 70), (220, 140, 20), (160, 6
 MAX_SIDE = 1600
 GAP = 12
 """Pixels between two pictures drawn side by side."""
-
-
-def match_facts(match: Match) -> dict[str, Any]:
-    """What a match states, ready for JSON; lengths in native pixels, coordinates (x, y) from the top left corner."""
-    return {
-        "source": _region_facts(match.source, match.source_panel),
-        "copy": _region_facts(match.copy, match.copy_panel),
-        "angle": round(match.angle, 1),
-        "scale": round(match.scale, 3),
-        "flip": match.flip,
-        "inliers": match.inliers,
-        "correlation": round(match.correlation, 3),
-        "method": match.method,
-        "transform": np.round(match.transform, 4).tolist(),
-    }
-
-
-def _region_facts(region: Region, panel: int | None) -> dict[str, Any]:
-    return {"box": list(region.box), "area": region.area, "panel": panel}
 
 
 def draw_matches(pictures: Sequence[np.ndarray], matches: Sequence[Match]) -> np.ndarray:

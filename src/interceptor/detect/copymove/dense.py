@@ -47,10 +47,15 @@ def field_pairs(grey: np.ndarray, wanted: np.ndarray, apart: float, seed: int = 
     if min(small.shape) < 2 * PATCH:
         return empty
     features, deviation = zernike(small)
-    offsets, distance = patch_match(features, apart * factor, np.random.default_rng(seed))
-    linear, residual = _affine(offsets)
     rows, columns = _grid(small.shape)
-    usable = cv2.resize(wanted.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)[rows, columns] > 0
+    usable = cv2.resize(wanted.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)[rows, columns]
+    margin = np.ones((2 * FIT + 1, 2 * FIT + 1), np.uint8)
+    active = cv2.dilate(usable, margin) > 0
+    if not active.any():
+        return empty
+    offsets, distance = patch_match(features, active, apart * factor, np.random.default_rng(seed))
+    linear, residual = _affine(offsets)
+    usable = usable > 0
     usable &= (residual < MAX_RESIDUAL) & (deviation[rows, columns] > MIN_TEXTURE)
     chosen = np.flatnonzero(usable)
     chosen = chosen[:: max(1, len(chosen) // MAX_PAIRS)]
@@ -98,44 +103,46 @@ def _radial(order: int, repetition: int, radius: np.ndarray) -> np.ndarray:
     return total
 
 
-def patch_match(features: np.ndarray, apart: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """For every grid point the offset (x, y) to the place at least `apart` pixels away whose features are nearest:
-    int32[h, w, 2], and the distance of the features, float32[h, w].
+def patch_match(
+    features: np.ndarray, active: np.ndarray, apart: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """For the grid points `active` bool[h, w] the offset (x, y) to the place at least `apart` pixels away whose
+    features are nearest: int32[h, w, 2], and the distance of the features, float32[h, w]; 0 and infinite elsewhere.
     """
     height, width = features.shape[:2]
     rows, columns = _grid((height, width))
-    here = np.stack([columns, rows], -1)
-    own = features[rows, columns]
+    here = np.stack([columns, rows], -1)[active]
+    own = features[rows, columns][active]
     limit = np.array([width - 1, height - 1])
-    offsets = np.zeros_like(here)
+    offsets = np.zeros((*rows.shape, 2), int)
     distance = np.full(rows.shape, np.inf, np.float32)
 
     def attempt(candidates: np.ndarray) -> None:
         target = np.clip(here + candidates, 0, limit)
         candidates = target - here
-        reached = features[target[..., 1], target[..., 0]]
+        reached = features[target[:, 1], target[:, 0]]
         cost = np.square(reached - own).sum(-1)
-        better = (cost < distance) & (np.square(candidates).sum(-1) >= apart**2)
-        offsets[better] = candidates[better]
-        distance[better] = cost[better]
+        known = distance[active]
+        better = (cost < known) & (np.square(candidates).sum(-1) >= apart**2)
+        offsets[active] = np.where(better[:, None], candidates, offsets[active])
+        distance[active] = np.where(better, cost, known)
 
     # Chance alone would rarely hit: places that come next to each other when sorted by a projection are alike.
-    flat, places = own.reshape(-1, own.shape[-1]), here.reshape(-1, 2)
     for _ in range(PROJECTIONS):
-        order = np.argsort((flat / flat.std(0)) @ rng.normal(size=flat.shape[1]), kind="stable")
+        order = np.argsort(own @ (rng.normal(size=own.shape[1]) / (own.std(0) + 1e-6)), kind="stable")
         for step in (1, -1, 2, -2):
-            target = np.empty_like(places)
-            target[order] = places[np.roll(order, step)]
-            attempt((target - places).reshape(here.shape))
+            target = np.empty_like(here)
+            target[order] = here[np.roll(order, step)]
+            attempt(target - here)
     for iteration in range(ITERATIONS):
         jump = JUMPS[iteration % len(JUMPS)]
         for axis in (0, 1):
             for side in (jump, -jump):
                 near, far = np.roll(offsets, side, axis), np.roll(offsets, 2 * side, axis)
-                attempt(near)
-                attempt(2 * near - far)  # where the copy is turned or scaled, offsets grow evenly
+                attempt(near[active])
+                attempt((2 * near - far)[active])  # where the copy is turned or scaled, offsets grow evenly
         for reach in (1, 1, 8):
-            attempt(offsets + rng.integers(-reach, reach + 1, offsets.shape))
+            attempt(offsets[active] + rng.integers(-reach, reach + 1, here.shape))
     return offsets.astype(np.int32), distance
 
 

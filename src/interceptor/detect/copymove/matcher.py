@@ -129,6 +129,7 @@ def _matches(
         if any(periodic.regular(picture, side, found.correlation) for picture, side in sides):
             continue
         kept.append(found)
+        found = regions.fill(one, two, transform, found)
         yield _native(found, transform, inliers, first, second, files, method)
 
 

@@ -63,22 +63,20 @@ def models(pairs: Pairs, side: float) -> Iterator[tuple[np.ndarray, np.ndarray]]
 def _agreement(pairs: Pairs, reach: float) -> np.ndarray:
     """bool[n, n]: whether the second correspondence fits the first one's own transform."""
     agree = np.zeros((len(pairs), len(pairs)), bool)
-    determinant = np.linalg.det(pairs.linear) if len(pairs) else np.empty(0)
+    determinant = np.linalg.det(pairs.linear)
     size = np.log(np.maximum(np.abs(determinant), 1e-9)) / 2
-    unit = pairs.linear / np.exp(size)[:, None, None]
+    unit = (pairs.linear / np.exp(size)[:, None, None]).reshape(-1, 4)
     sane = (np.exp(size) > SCALES[0]) & (np.exp(size) < SCALES[1])
+    (x, y), (u, v) = pairs.source.T.copy(), pairs.target.T.copy()
     for i in np.flatnonzero(sane):
-        offset = pairs.source - pairs.source[i]
-        distance = np.hypot(*offset.T)
-        miss = np.hypot(*(offset @ pairs.linear[i].T + pairs.target[i] - pairs.target).T)
-        turn = np.einsum("jk,njk->n", unit[i], unit) / 2  # cosine of the angle between, where both or none are flipped
-        agree[i] = (
-            (miss < TOLERANCE + LOOSE * distance)
-            & (distance < reach)
-            & (turn > MAX_TURN)
-            & (np.abs(size - size[i]) < MAX_RESCALE)
-            & (determinant * determinant[i] > 0)
-        )
+        alike = (np.abs(size - size[i]) < MAX_RESCALE) & (determinant * determinant[i] > 0)
+        alike &= unit @ unit[i] > 2 * MAX_TURN  # twice the cosine of the angle between, where both or none are flipped
+        near = np.flatnonzero(alike)
+        right, down = x[near] - x[i], y[near] - y[i]
+        distance = np.hypot(right, down)
+        (a, b), (c, d) = pairs.linear[i]
+        miss = np.hypot(a * right + b * down + u[i] - u[near], c * right + d * down + v[i] - v[near])
+        agree[i, near] = (miss < TOLERANCE + LOOSE * distance) & (distance < reach)
     return agree
 
 

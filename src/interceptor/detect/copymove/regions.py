@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -60,7 +60,7 @@ def grow(
     source = (counts >= max(2, 0.1 * len(points)))[labels]
     if not source.any():
         return None
-    copy = cv2.warpAffine(source.astype(np.uint8), transform, second.shape[::-1], flags=cv2.INTER_NEAREST) > 0
+    copy = _moved(source, transform, second.shape)
     if not copy.any():
         return None
     solid = source & (contrast > NOISE)
@@ -74,6 +74,27 @@ def grow(
         structure,
         float(_two_directions(first)[solid].mean()) if structure else 0.0,
     )
+
+
+def fill(first: np.ndarray, second: np.ndarray, transform: np.ndarray, found: Regions) -> Regions:
+    """`found` with what lies between its parts and at its rim, where the pictures do not differ.
+
+    Empty ground and masked marks prove nothing, so `grow` leaves them out; within a proven copy they belong to it. A
+    window across the rim sees two different pictures, so what is alike ends half a window too early.
+    """
+    aligned, covered = align(second, transform, first.shape)
+    correlation, contrast = local_correlation(first, aligned)
+    rim = cv2.dilate(found.source.astype(np.uint8), _disc(WINDOW))
+    outline, _ = cv2.findContours(rim, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    hull = cv2.drawContours(rim, [cv2.convexHull(np.concatenate(outline))], -1, 1, cv2.FILLED)
+    hull[((correlation < UNLIKE) & (contrast > FAINT) | ~covered) & ~found.source] = 0
+    source = cv2.morphologyEx(hull, cv2.MORPH_OPEN, _disc(WINDOW)) > 0
+    source |= found.source
+    return replace(found, source=source, copy=_moved(source, transform, second.shape))
+
+
+def _moved(mask: np.ndarray, transform: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    return cv2.warpAffine(mask.astype(np.uint8), transform, shape[::-1], flags=cv2.INTER_NEAREST) > 0
 
 
 def _two_directions(picture: np.ndarray) -> np.ndarray:
