@@ -48,6 +48,32 @@ def prepare_faces_command(
     print_found({"out": str(out), **counts}, Format.text)
 
 
+@prepare.command("specialists")
+def prepare_specialists_command(
+    base: Annotated[Path, typer.Option(help="The base file that ships, or the weights it was made from.")],
+    out: Annotated[Path, typer.Option(help="Folder for lenses and tokens; what it holds is not made again.")],
+    authentic: Annotated[list[Path] | None, typer.Option(help="Authentic videos and pictures to forge; repeat.")] = None,
+    talk: Annotated[list[Path] | None, typer.Option(help="Clips of people in sync with their sound; repeat.")] = None,
+    collected: Annotated[list[Path] | None, typer.Option(help="Folder with an index.csv of crops; repeat.")] = None,
+    stills: Annotated[int, typer.Option(min=1, help="Files of each authentic folder, at most.")] = 150,
+    pairs: Annotated[int, typer.Option(min=2, help="Collected pairs to train on, at most.")] = 400,
+) -> None:
+    """Forge authentic media by all families, and store what specialists see of the pairs."""
+    with training_extra():
+        from interceptor.training.checkpoints import CheckpointError
+        from interceptor.training.export import load_base
+        from interceptor.training.specialist_prepare import Sources, prepare
+    from interceptor.detect.detector import load_detector
+
+    with usage(ValueError, CheckpointError), progress_bars() as progress:
+        report = training_report(progress)
+        sources = Sources(authentic or [], talk or [], collected or [], stills, pairs)
+        card = prepare(
+            sources, load_base(base), out, load_detector, lambda done, total: report("media", done, total, "")
+        )
+    print_found({"out": str(out), **card["last_run"]}, Format.text)
+
+
 @train.command("screen")
 def train_screen(
     data: Annotated[list[Path], typer.Option(help="Folder with an index.csv of crops; repeat for several.")],
