@@ -52,7 +52,9 @@ def prepare_faces_command(
 def prepare_specialists_command(
     base: Annotated[Path, typer.Option(help="The base file that ships, or the weights it was made from.")],
     out: Annotated[Path, typer.Option(help="Folder for lenses and tokens; what it holds is not made again.")],
-    authentic: Annotated[list[Path] | None, typer.Option(help="Authentic videos and pictures to forge; repeat.")] = None,
+    authentic: Annotated[
+        list[Path] | None, typer.Option(help="Authentic videos and pictures to forge; repeat.")
+    ] = None,
     talk: Annotated[list[Path] | None, typer.Option(help="Clips of people in sync with their sound; repeat.")] = None,
     collected: Annotated[list[Path] | None, typer.Option(help="Folder with an index.csv of crops; repeat.")] = None,
     stills: Annotated[int, typer.Option(min=1, help="Files of each authentic folder, at most.")] = 150,
@@ -100,6 +102,26 @@ def train_screen(
     print_found({"out": str(out), "best": card.get("best")}, Format.text)
 
 
+@train.command("specialist")
+def train_specialist_command(
+    code: Annotated[str, typer.Argument(help="ll, bg, av, cm, rr or tm.")],
+    data: Annotated[Path, typer.Option(help="Folder that `prepare specialists` filled.")],
+    out: Annotated[Path | None, typer.Option(help="Folder of the run; runs/specialists/CODE by default.")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="key=value of the recipe.")] = None,
+) -> None:
+    """Train a standard specialist's lens module and head on stored lenses and base tokens."""
+    with training_extra():
+        from interceptor.training.checkpoints import CheckpointError
+        from interceptor.training.screen import override
+        from interceptor.training.specialist import Recipe, train_specialist
+    with usage(ValueError, CheckpointError), progress_bars() as progress:
+        folder = out or Path("runs/specialists") / code
+        recipe = override(Recipe(), settings or [])
+        report = training_report(progress)
+        card = train_specialist(code, data, folder, recipe, report, command_line(sys.argv[1:]))
+    print_found({"out": str(folder), "best": card["best"]}, Format.text)
+
+
 @export.command("screen")
 def export_screen_command(
     run: Annotated[Path, typer.Argument(help="Folder of a training run.")],
@@ -115,3 +137,27 @@ def export_screen_command(
         files = export_screen(load_base(init), read_tensors(run / "best.safetensors"), out)
         write_json(out / "screen.json", screen_card(json.loads((run / "run.json").read_text()), files))
     print_found({file.name: f"{file.stat().st_size / 1e6:.2f} MB" for file in files}, Format.text)
+
+
+@export.command("specialist")
+def export_specialist_command(
+    code: Annotated[str, typer.Argument(help="ll, bg, av, cm, rr or tm.")],
+    data: Annotated[
+        Path, typer.Option(help="Folder that `prepare specialists` filled; its validation pairs calibrate.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for the network and its card.")],
+    run: Annotated[Path | None, typer.Option(help="Folder of the run; runs/specialists/CODE by default.")] = None,
+) -> None:
+    """Write a run's best head as ONNX, with its card and calibration."""
+    with training_extra():
+        from interceptor.training.card import specialist_card
+        from interceptor.training.checkpoints import CheckpointError, write_json
+        from interceptor.training.specialist import calibrate, read_run
+        from interceptor.training.specialist_export import write_head
+    with usage(ValueError, CheckpointError, FileNotFoundError):
+        head, card = read_run(code, run or Path("runs/specialists") / code)
+        file = out / f"specialist_{code}.onnx"
+        write_head(head, file)
+        platt = calibrate(code, head, data)
+        write_json(out / f"specialist_{code}.json", specialist_card(code, card, file, platt._asdict()))
+    print_found({file.name: f"{file.stat().st_size / 1e6:.2f} MB", "calibration": platt._asdict()}, Format.text)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
@@ -24,6 +24,10 @@ from interceptor.training import checkpoints
 from interceptor.training.features import balanced_weights, fit_readout, foundation_network, frozen_features, images
 from interceptor.training.sampling import PairBatches
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+AnyRecipe = TypeVar("AnyRecipe", bound="DataclassInstance")
 Report = Callable[[str, int, int, str], None]
 """(stage, done, total, note): how a run tells of its progress."""
 
@@ -59,7 +63,7 @@ class Recipe:
     seed: int = 1
 
 
-def override(recipe: Recipe, settings: Sequence[str]) -> Recipe:
+def override(recipe: AnyRecipe, settings: Sequence[str]) -> AnyRecipe:
     """The recipe with `key=value` settings applied. Raises `ValueError` naming the nearest key or the expected type."""
     import difflib
 

@@ -41,11 +41,12 @@ Tokens = Callable[[np.ndarray], np.ndarray]
 
 TEST, VALIDATION = 0.2, 0.15
 """Shares of files kept for the figures, and for choosing the step of a run."""
-SECONDS, MOMENTS = 8.0, 8
+SECONDS, MOMENTS = 3.0, 5
 """Of each video: how much is read, and how many moments become pairs for each family."""
-TALK_SECONDS, DRAWS = 12.0, 40
+TALK_SECONDS, DRAWS = 8.0, 40
 """Of each clip of talk: how much is read, and how many pairs each of shifts and swaps gives."""
 GRID = 8
+BATCH = 16
 PICTURE_TASKS = tuple(code for code in FAMILIES if code != "av")
 VIDEO_ID = re.compile(r"(?<![A-Za-z0-9-])[A-Za-z0-9-]{11}(?![A-Za-z0-9-])")
 
@@ -87,7 +88,7 @@ class Pairs:
         tensors: dict[str, torch.Tensor] = {}
         if self._crops:
             crops = np.stack([crop for _, crop in self._crops.values()])
-            parts = [self._tokens(crops[i : i + GRID]) for i in range(0, len(crops), GRID)]
+            parts = [self._tokens(crops[i : i + BATCH]) for i in range(0, len(crops), BATCH)]
             tensors["tokens"] = torch.from_numpy(np.concatenate(parts)).half()
         for name, rows in self._rows.items():
             tensors[f"{name}.rows"] = torch.tensor(rows, dtype=torch.int32)

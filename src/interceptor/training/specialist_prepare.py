@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import zlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -59,9 +60,21 @@ def prepare(
     network = out / "base"
     foundation_network(base, network)
     talk = list(media_files(sources.talk))
-    first = [*_pictures(sources, out), *_collected(sources, out), *_talk(talk, out)]
+    first = _mixed([*_pictures(sources, out), *_collected(sources, out), *_talk(talk, out)])
     if not first:
         raise ValueError("nothing to prepare: give --authentic, --talk or --collected")
+    card: dict[str, Any] = {
+        "interceptor": __version__,
+        "base_sha256": checkpoints.sha256(network / "foundation.safetensors"),
+        "sources": {
+            "authentic": [path.name for path in sources.authentic],
+            "talk": [path.name for path in sources.talk],
+            "collected": [path.name for path in sources.collected],
+        },
+        "stills": sources.stills,
+        "collected_pairs": sources.pairs,
+    }
+    checkpoints.write_json(out / "data.json", card)
     # Several processes of one thread each: cutting, forging and lenses run beside the network.
     workers = cpu_count()
     counts: Counter[str] = Counter()
@@ -75,20 +88,14 @@ def prepare(
             for done, future in enumerate(as_completed([pool.submit(_work, *job[:2]) for job in todo]), 1):
                 counts.update(future.result())
                 advance(done, len(todo))
-    card = {
-        "interceptor": __version__,
-        "base_sha256": checkpoints.sha256(network / "foundation.safetensors"),
-        "sources": {
-            "authentic": [path.name for path in sources.authentic],
-            "talk": [path.name for path in sources.talk],
-            "collected": [path.name for path in sources.collected],
-        },
-        "stills": sources.stills,
-        "collected_pairs": sources.pairs,
-        "last_run": dict(counts),
-    }
+    card["last_run"] = dict(counts)
     checkpoints.write_json(out / "data.json", card)
     return card
+
+
+def _mixed(jobs: list[Job]) -> list[Job]:
+    """In a fixed order without order, so that a run that was stopped holds something of everything."""
+    return sorted(jobs, key=lambda job: zlib.crc32(job[2].name.encode()))
 
 
 def _pictures(sources: Sources, out: Path) -> list[Job]:
@@ -97,8 +104,7 @@ def _pictures(sources: Sources, out: Path) -> list[Job]:
         files = list(media_files([folder]))
         chosen = [files[i] for i in np.linspace(0, len(files) - 1, min(len(files), sources.stills)).astype(int)]
         jobs += [("pictures", (p,), data.file_of(out, "pictures", data.split_of(p), p)) for p in chosen]
-    order = np.random.default_rng(0).permutation(len(jobs))
-    return [jobs[i] for i in order]
+    return jobs
 
 
 def _collected(sources: Sources, out: Path) -> list[Job]:
@@ -147,7 +153,7 @@ class _Worker:
 def _start(network: Path, make_detector: Callable[[], FaceDetector], out: Path) -> None:
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
-    _Worker.network = Network(network, outputs=("tokens",), threads=1, precision_hint="f32")
+    _Worker.network = Network(network, outputs=("tokens",), threads=1)
     _Worker.detector = make_detector()
     _Worker.out = out
 
