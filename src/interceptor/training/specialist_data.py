@@ -80,7 +80,7 @@ class Pairs:
 
     def _row(self, crop: np.ndarray) -> int:
         """Equal crops, such as an authentic face that several forges leave alone, are looked at once."""
-        key = hashlib.sha256(np.ascontiguousarray(crop)).digest()
+        key = hashlib.sha256(crop.tobytes()).digest()
         return self._crops.setdefault(key, (len(self._crops), crop))[0]
 
     def write(self, path: Path) -> dict[str, int]:
@@ -151,7 +151,7 @@ def _window(crop: NativeCrop) -> NativeCrop:
     top, left = (max(0, side - CROP_SIZE) // 2 // GRID * GRID for side in (height, width))
     high, wide = (min(side // GRID * GRID, CROP_SIZE) for side in (height, width))
     pixels = np.ascontiguousarray(crop.pixels[top : top + high, left : left + wide])
-    return NativeCrop(pixels, crop.landmarks - np.float32([left, top]))
+    return NativeCrop(pixels, crop.landmarks - np.array([left, top], np.float32))
 
 
 def _unchanged(clip: FaceClip) -> FaceClip:

@@ -111,7 +111,11 @@ def _collected(sources: Sources, out: Path) -> list[Job]:
     """Training pairs from the split `train`; those of `val` serve the figures."""
     jobs: list[Job] = []
     for folder in sources.collected:
-        for part, split, count in (("train", "train", sources.pairs), ("val", "test", sources.pairs // 2)):
+        parts: tuple[tuple[str, data.Split, int], ...] = (
+            ("train", "train", sources.pairs),
+            ("val", "test", sources.pairs // 2),
+        )
+        for part, split, count in parts:
             crops = read_index(folder, part)
             reals = {crop.origin: crop for crop in crops if crop.label == 0}
             fakes = [crop for crop in crops if crop.label == 1 and crop.origin in reals]
@@ -162,15 +166,20 @@ def _work(kind: str, arguments: tuple[Any, ...]) -> dict[str, int]:
     def tokens(crops: np.ndarray) -> np.ndarray:
         return _Worker.network(crops)[0]
 
+    out, detector = _Worker.out, _Worker.detector
     try:
         match kind:
             case "pictures":
-                return data.forge_pictures(*arguments, _Worker.out, _Worker.detector, tokens)
+                (path,) = arguments
+                return data.forge_pictures(path, out, detector, tokens)
             case "collected":
-                return data.collected_pair(*arguments[:2], _Worker.out, arguments[2], tokens)
+                real, fake, split = arguments
+                return data.collected_pair(real, fake, out, split, tokens)
             case "cut":
-                return data.cut_talk(*arguments, _Worker.out, _Worker.detector)
+                (path,) = arguments
+                return data.cut_talk(path, out, detector)
             case _:
-                return data.forge_talk(*arguments, _Worker.out, tokens)
+                path, others = arguments
+                return data.forge_talk(path, others, out, tokens)
     except MediaError as error:
         return {error.cause: 1}
