@@ -156,6 +156,7 @@ def export_specialist_command(
         from interceptor.training.specialist_export import write_head
     with usage(ValueError, CheckpointError, FileNotFoundError):
         head, card = read_run(code, run or Path("runs/specialists") / code)
+        card["data"] = json.loads((data / "data.json").read_text())
         file = out / f"specialist_{code}.onnx"
         write_head(head, file)
         platt = calibrate(code, head, data)

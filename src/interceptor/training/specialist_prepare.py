@@ -67,9 +67,9 @@ def prepare(
         "interceptor": __version__,
         "base_sha256": checkpoints.sha256(network / "foundation.safetensors"),
         "sources": {
-            "authentic": [path.name for path in sources.authentic],
-            "talk": [path.name for path in sources.talk],
-            "collected": [path.name for path in sources.collected],
+            "authentic": [_named(path) for path in sources.authentic],
+            "talk": [_named(path) for path in sources.talk],
+            "collected": [_named(path) for path in sources.collected],
         },
         "stills": sources.stills,
         "collected_pairs": sources.pairs,
@@ -91,6 +91,10 @@ def prepare(
     card["last_run"] = dict(counts)
     checkpoints.write_json(out / "data.json", card)
     return card
+
+
+def _named(folder: Path) -> str:
+    return "/".join(folder.parts[-2:])
 
 
 def _mixed(jobs: list[Job]) -> list[Job]:
