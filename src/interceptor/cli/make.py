@@ -50,6 +50,34 @@ def prepare_faces_command(
     print_found({"out": str(out), **counts}, Format.text)
 
 
+@prepare.command("specialists")
+def prepare_specialists_command(
+    base: Annotated[Path, typer.Option(help="The base file that ships, or the weights it was made from.")],
+    out: Annotated[Path, typer.Option(help="Folder for lenses and tokens; what it holds is not made again.")],
+    authentic: Annotated[
+        list[Path] | None, typer.Option(help="Authentic videos and pictures to forge; repeat.")
+    ] = None,
+    talk: Annotated[list[Path] | None, typer.Option(help="Clips of people in sync with their sound; repeat.")] = None,
+    collected: Annotated[list[Path] | None, typer.Option(help="Folder with an index.csv of crops; repeat.")] = None,
+    stills: Annotated[int, typer.Option(min=1, help="Files of each authentic folder, at most.")] = 150,
+    pairs: Annotated[int, typer.Option(min=2, help="Collected pairs to train on, at most.")] = 400,
+) -> None:
+    """Forge authentic media by all families, and store what specialists see of the pairs."""
+    with training_extra():
+        from interceptor.training.checkpoints import CheckpointError
+        from interceptor.training.export import load_base
+        from interceptor.training.specialist_prepare import Sources, prepare
+    from interceptor.detect.detector import load_detector
+
+    with usage(ValueError, CheckpointError), progress_bars() as progress:
+        report = training_report(progress)
+        sources = Sources(authentic or [], talk or [], collected or [], stills, pairs)
+        card = prepare(
+            sources, load_base(base), out, load_detector, lambda done, total: report("media", done, total, "")
+        )
+    print_found({"out": str(out), **card["last_run"]}, Format.text)
+
+
 @train.command("screen")
 def train_screen(
     data: Annotated[list[Path], typer.Option(help="Folder with an index.csv of crops; repeat for several.")],
@@ -76,82 +104,26 @@ def train_screen(
     print_found({"out": str(out), "best": card.get("best")}, Format.text)
 
 
-@train.command("localizer")
-def train_localizer(
-    authentic: Annotated[list[str], typer.Option(help="KIND=DIR of authentic pictures to forge from; repeat.")],
-    init: Annotated[Path, typer.Option(help="The foundation's base file.")],
-    labels: Annotated[list[str] | None, typer.Option(help="KIND=DIR of their instance labels, same names.")] = None,
-    edited: Annotated[list[str] | None, typer.Option(help="KIND=IMAGES:MASKS of pictures edited by hand.")] = None,
-    group: Annotated[
-        str | None, typer.Option(help="Pattern in the names of edited pictures: same match, same split.")
-    ] = None,
-    leave_out: Annotated[list[str] | None, typer.Option(help="KIND that is not trained on, for the test.")] = None,
-    val: Annotated[float, typer.Option(min=0, max=0.5, help="Share of pictures for validation.")] = 0.12,
-    test: Annotated[float, typer.Option(min=0, max=0.5, help="Share of pictures kept out for the test.")] = 0.3,
-    out: Annotated[Path, typer.Option(help="Folder of the run; an unfinished run in it goes on.")] = Path(
-        "runs/localizer"
-    ),
-    settings: Annotated[list[str] | None, typer.Option("--set", help="key=value of the recipe.")] = None,
+@export.command("specialist")
+def export_specialist_command(
+    code: Annotated[str, typer.Argument(help="ll, bg, av, cm, rr or tm.")],
+    data: Annotated[
+        Path, typer.Option(help="Folder that `prepare specialists` filled; its validation pairs calibrate.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for the network and its card.")],
+    run: Annotated[Path | None, typer.Option(help="Folder of the run; runs/specialists/CODE by default.")] = None,
 ) -> None:
-    """Train the standard localizer: tokens of made forgeries once, then each member on them."""
+    """Write a run's best head as ONNX, with its card and calibration."""
     with training_extra():
-        from interceptor.training.checkpoints import CheckpointError
-        from interceptor.training.localizer import LocalizerRun, Recipe
-        from interceptor.training.localizer_data import authentic_sources, edited_sources
-        from interceptor.training.screen import override
-    with usage(ValueError, CheckpointError, OSError), progress_bars() as progress:
-        objects = dict(_named(text) for text in labels or [])
-        kinds = [_named(text) for text in authentic]
-        if unknown := {*objects, *(leave_out or [])} - {kind for kind, _ in kinds}:
-            raise ValueError(f"no --authentic pictures of the kind {', '.join(sorted(unknown))}")
-        sources = []
-        for kind, folder in kinds:
-            labelled = Path(objects[kind]) if kind in objects else None
-            sources += authentic_sources(kind, Path(folder), labelled, (val, test), leave_out or [])
-        for kind, folders in (_named(text) for text in edited or []):
-            images, _, masks = folders.partition(":")
-            sources += edited_sources(kind, Path(images), Path(masks), (val, test), group)
-        run = LocalizerRun(init, sources, out, override(Recipe(), settings or []), training_report(progress))
-        run.command = command_line(sys.argv[1:])
-        card = run.run()
-    print_found({"out": str(out), "validation": card["validation"]}, Format.text)
-
-
-def _named(text: str) -> tuple[str, str]:
-    """KIND=REST in two. Raises `ValueError`."""
-    kind, equals, rest = text.partition("=")
-    if not (kind and equals and rest):
-        raise ValueError(f"{text!r}: expected KIND=...")
-    return kind, rest
-
-
-@export.command("screen")
-def export_screen_command(
-    run: Annotated[Path, typer.Argument(help="Folder of a training run.")],
-    init: Annotated[Path, typer.Option(help="The weights the run started from, or the base file.")],
-    out: Annotated[Path, typer.Option(help="Folder for base, screen and card; a base already there is kept.")],
-) -> None:
-    """Write a run's best screen as ONNX beside its base, with its card (calibrate it next)."""
-    with training_extra():
-        from interceptor.training.card import screen_card
-        from interceptor.training.checkpoints import CheckpointError, read_tensors, write_json
-        from interceptor.training.export import export_screen, load_base
-    with usage(CheckpointError, FileNotFoundError):
-        files = export_screen(load_base(init), read_tensors(run / "best.safetensors"), out)
-        write_json(out / "screen.json", screen_card(json.loads((run / "run.json").read_text()), files))
-    print_found({file.name: f"{file.stat().st_size / 1e6:.2f} MB" for file in files}, Format.text)
-
-
-@export.command("localizer")
-def export_localizer_command(
-    run: Annotated[Path, typer.Argument(help="Folder of a finished training run.")],
-    init: Annotated[Path, typer.Option(help="The base file that the run started from.")],
-    out: Annotated[Path, typer.Option(help="Folder for base, localizer and card; a base already there is kept.")],
-) -> None:
-    """Write a run's members as one ONNX file beside its base, with its card."""
-    with training_extra():
-        from interceptor.training.checkpoints import CheckpointError
-        from interceptor.training.localizer_card import export_localizer
-    with usage(CheckpointError, OSError):
-        files = export_localizer(run, init, out)
-    print_found({file.name: f"{file.stat().st_size / 1e6:.2f} MB" for file in files}, Format.text)
+        from interceptor.training.card import specialist_card
+        from interceptor.training.checkpoints import CheckpointError, write_json
+        from interceptor.training.specialist import calibrate, read_run
+        from interceptor.training.specialist_export import write_head
+    with usage(ValueError, CheckpointError, FileNotFoundError):
+        head, card = read_run(code, run or Path("runs/specialists") / code)
+        card["data"] = json.loads((data / "data.json").read_text())
+        file = out / f"specialist_{code}.onnx"
+        write_head(head, file)
+        platt = calibrate(code, head, data)
+        write_json(out / f"specialist_{code}.json", specialist_card(code, card, file, platt._asdict()))
+    print_found({file.name: f"{file.stat().st_size / 1e6:.2f} MB", "calibration": platt._asdict()}, Format.text)

@@ -12,6 +12,8 @@ from interceptor.models.branches import GRID, ModuleSpec, SpecialistModule
 
 HEADS = 8
 HIDDEN = (1024, 512, 256)
+SMALL_HIDDEN = (512, 256, 128)
+"""The classifier of a standard specialist, six of which ship together."""
 CLASSES = 2
 TOKEN_WIDTH = 256
 DROPOUT = (0.3, 0.2, 0.1)
@@ -72,12 +74,14 @@ class TokenFusion(nn.Module):
 FUSIONS: dict[str, type[VectorFusion] | type[TokenFusion]] = {"vector": VectorFusion, "tokens": TokenFusion}
 
 
-def classifier(width: int, dropout: tuple[float, float, float] = DROPOUT) -> nn.Sequential:
-    """`width-1024-512-256-2` with batch norm, ReLU and dropout."""
+def classifier(
+    width: int, dropout: tuple[float, float, float] = DROPOUT, hidden: tuple[int, int, int] = HIDDEN
+) -> nn.Sequential:
+    """`width-1024-512-256-2` (or other `hidden` widths) with batch norm, ReLU and dropout."""
     layers: list[nn.Module] = []
-    for inputs, outputs, rate in zip((width, *HIDDEN), HIDDEN, dropout, strict=False):
+    for inputs, outputs, rate in zip((width, *hidden), hidden, dropout, strict=False):
         layers += [nn.Linear(inputs, outputs), nn.BatchNorm1d(outputs), nn.ReLU(), nn.Dropout(rate)]
-    return nn.Sequential(*layers, nn.Linear(HIDDEN[-1], CLASSES))
+    return nn.Sequential(*layers, nn.Linear(hidden[-1], CLASSES))
 
 
 class SpecialistHead(nn.Module):
@@ -89,6 +93,7 @@ class SpecialistHead(nn.Module):
         backbone_width: int,
         fusion: Fusion = "tokens",
         dropout: tuple[float, float, float] = DROPOUT,
+        hidden: tuple[int, int, int] = HIDDEN,
     ) -> None:
         super().__init__()
         if fusion not in FUSIONS:
@@ -96,7 +101,7 @@ class SpecialistHead(nn.Module):
         self.spec = spec
         self.module = SpecialistModule(spec)
         self.fusion = FUSIONS[fusion](backbone_width, spec)
-        self.classifier = classifier(self.fusion.width, dropout)
+        self.classifier = classifier(self.fusion.width, dropout, hidden)
 
     def forward(self, tokens: Tensor, pooled: Tensor, lens: Tensor) -> Tensor:
         """Tokens `[n, 49, w]`, their pooled vector `[n, w]` and the lens `float32[n, 3, h, w]` to logits `[n, 2]`

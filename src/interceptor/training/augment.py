@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from interceptor.forges.codecs import h264, jpeg
+from interceptor.media.clips import FaceClip, Mouth, NativeCrop
 
 Step = Callable[[np.ndarray], np.ndarray]
 """uint8[H, W, 3] RGB to the same."""
@@ -77,3 +78,52 @@ def _resampled(rng: np.random.Generator, size: int) -> Step:
 def _noise(rng: np.random.Generator, size: int) -> Step:
     grain = rng.normal(0, rng.uniform(2, 8), (size, size, 1)).astype(np.float32)
     return lambda x: np.clip(x + grain, 0, 255).astype(np.uint8)
+
+
+def draw_clip(rng: np.random.Generator) -> Callable[[FaceClip], FaceClip]:
+    """One draw for all views of a face clip, for lenses that look at single pixels.
+
+    Flip; colour; a real re-encode of each view on its own grid: H.264 at CRF 18-30 or JPEG at quality 60-95. No
+    geometry, no resampling and no grain: they would wipe out the grid and the detail that native crops are kept for.
+    A flip keeps the grid where native crops are whole blocks wide.
+    """
+    flip = rng.random() < 0.5
+    steps: list[Step] = [_colour(rng)] if rng.random() < 0.5 else []
+    kind = rng.random()
+    if kind < 0.2:
+        crf = int(rng.integers(18, 31))
+        steps.append(lambda x: h264(x, crf))
+    elif kind < 0.4:
+        quality = int(rng.integers(60, 96))
+        steps.append(lambda x: jpeg(x, quality))
+
+    def picture(image: np.ndarray) -> np.ndarray:
+        image = np.ascontiguousarray(image[:, ::-1]) if flip else image
+        for step in steps:
+            image = step(image)
+        return image
+
+    def stack(images: np.ndarray | None) -> np.ndarray | None:
+        if images is None:
+            return None
+        return np.stack([picture(image) for image in images.reshape(-1, *images.shape[-3:])]).reshape(images.shape)
+
+    def apply(clip: FaceClip) -> FaceClip:
+        crops = stack(clip.crops)
+        assert crops is not None
+        native = clip.native and tuple(
+            NativeCrop(picture(one.pixels), _flipped(one.landmarks, one.pixels.shape[1]) if flip else one.landmarks)
+            for one in clip.native
+        )
+        mouth = clip.mouth and Mouth(clip.mouth.frames[:, :, ::-1] if flip else clip.mouth.frames, clip.mouth.times)
+        landmarks = _flipped(clip.landmarks, crops.shape[2]) if flip else clip.landmarks
+        return FaceClip(
+            crops, landmarks, clip.times, stack(clip.context), native, stack(clip.neighbours), mouth, clip.sound
+        )
+
+    return apply
+
+
+def _flipped(landmarks: np.ndarray, width: int) -> np.ndarray:
+    """[..., 5, 2] in the mirrored picture: left and right change places."""
+    return (landmarks * [-1, 1] + [width, 0])[..., [1, 0, 2, 4, 3], :].astype(np.float32)

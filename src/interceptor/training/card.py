@@ -45,6 +45,35 @@ def screen_card(run: dict[str, Any], files: tuple[Path, ...]) -> dict[str, Any]:
     }
 
 
+SPECIALIST_LIMITS = [
+    "It learned artefacts that were made on purpose inside authentic faces. What it says of real forgeries is measured "
+    "apart, in docs/specialists.md.",
+    "Its probability is calibrated on such pairs, half of them forged.",
+    "It reads the tokens of the base with the base's own norms; another tuning's tokens mean something else.",
+    *LIMITS[-1:],
+]
+
+
+def specialist_card(code: str, run: dict[str, Any], file: Path, calibration: dict[str, float]) -> dict[str, Any]:
+    """The card of a standard specialist. `run` is the training run's card."""
+    return {
+        "name": f"specialist_{code}",
+        "what": f"lens module and token-fusion head of the standard specialist {code}, matrices at 8 bits",
+        "files": {file.name: checkpoints.sha256(file)},
+        "input": "tokens float32[n, 49, 3072] of the base, lens float32[n, 3, 112, 112] (interceptor.lenses.half)",
+        "base_sha256": run["data"]["base_sha256"],
+        "command": run["command"],
+        "recipe": run["recipe"],
+        "trained_on": [f"{task}: {count} pairs" for task, count in run["pairs"]["train"].items()],
+        "data": run["data"],
+        "step": run["best"]["step"],
+        "validation": run["best"],
+        "calibration": calibration,
+        "licence": LICENCE,
+        "limits": SPECIALIST_LIMITS,
+    }
+
+
 def _trained_on(run: dict[str, Any]) -> list[str]:
     """A line for each data set; a run whose best step is 0 has seen the crops of the warm start only."""
     warm, step = run["recipe"]["warm_crops"], run["best"]["step"]

@@ -1,17 +1,27 @@
-"""Export of a specialist as one ONNX file."""
+"""Export of a specialist as one ONNX file: a full one, or the head of a standard one."""
 
 from __future__ import annotations
 
+import copy
 import tempfile
 from pathlib import Path
 
+import numpy as np
+import onnx
 import torch
+from onnx import helper, numpy_helper
 from torch import Tensor, nn
 
-from interceptor.models.specialist import SpecialistModel
+from interceptor.lenses.half import HALF_SIZE
+from interceptor.models.branches import GRID
+from interceptor.models.foundation import quantize
+from interceptor.models.specialist import SpecialistHead, SpecialistModel, TokenFusion
 from interceptor.training import checkpoints
+from interceptor.training.folding import fold_batch_norms
 
 OPSET = 20
+SMALL = 4096
+"""Matrices of fewer numbers stay as they are."""
 
 
 class _Deployed(nn.Module):
@@ -48,3 +58,72 @@ def write_specialist(model: SpecialistModel, out: Path, *, lens_size: int = 224)
             dynamic_shapes=({0: rows}, {0: rows}),
         )
         checkpoints.write_bytes(out, file.read_bytes())
+
+
+class _Head(nn.Module):
+    """Takes base tokens and the lens, gives one logit."""
+
+    def __init__(self, head: SpecialistHead) -> None:
+        super().__init__()
+        self.head = head
+
+    def forward(self, tokens: Tensor, lens: Tensor) -> Tensor:
+        logits = self.head(tokens, tokens[:, 0], lens)  # the token fusion does not look at the pooled vector
+        return logits[:, 1] - logits[:, 0]
+
+
+def write_head(head: SpecialistHead, out: Path, *, lens_size: int = HALF_SIZE) -> None:
+    """Write the head of a standard specialist as ONNX: batch norms folded, matrices in 8 bits with a scale each row.
+
+    Inputs `tokens` float32[n, 49, w] and `lens` float32[n, 3, lens_size, lens_size]; output `logit` float32[n], above
+    0 leans forged. Raises `TypeError` for another fusion than `tokens`.
+    """
+    if not isinstance(head.fusion, TokenFusion):
+        raise TypeError("a standard specialist has fusion='tokens'")
+    folded = copy.deepcopy(head).eval()
+    fold_batch_norms(folded)
+    rows = torch.export.Dim("n", min=1, max=4096)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "head.onnx"
+        torch.onnx.export(
+            _Head(folded).eval(),
+            (torch.zeros(2, GRID * GRID, len(head.fusion.mean)), torch.zeros(2, 3, lens_size, lens_size)),
+            file,
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+            opset_version=OPSET,
+            input_names=["tokens", "lens"],
+            output_names=["logit"],
+            dynamic_shapes=({0: rows}, {0: rows}),
+        )
+        model = onnx.load(str(file))
+    _quantize_matrices(model.graph)
+    onnx.checker.check_model(model)
+    checkpoints.write_bytes(out, model.SerializeToString())
+
+
+def _quantize_matrices(graph: onnx.GraphProto) -> None:
+    """Store the large matrices of linear layers as integers, multiplied out again when the file is loaded."""
+    columns = {node.input[1]: 1 for node in graph.node if node.op_type == "MatMul"}
+    rows = {node.input[1]: 0 for node in graph.node if node.op_type == "Gemm"}  # exported with transB=1
+    axes = columns | rows
+    nodes, tensors = [], []
+    for tensor in graph.initializer:
+        if tensor.name not in axes or np.prod(tensor.dims) < SMALL:
+            tensors.append(tensor)
+            continue
+        axis = axes[tensor.name]
+        value = torch.from_numpy(numpy_helper.to_array(tensor).copy())
+        integers, scale = quantize(value if axis == 0 else value.T)
+        integers = integers.T if axis == 0 else integers
+        tensors.append(numpy_helper.from_array(np.ascontiguousarray(integers.numpy()), f"{tensor.name}.integers"))
+        tensors.append(numpy_helper.from_array(scale.numpy(), f"{tensor.name}.scale"))
+        inputs = [f"{tensor.name}.integers", f"{tensor.name}.scale"]
+        nodes.append(helper.make_node("DequantizeLinear", inputs, [tensor.name], axis=axis))
+    every = [*nodes, *graph.node]
+    for node in every:
+        del node.metadata_props[:]  # where in the Python code it came from
+    del graph.node[:], graph.initializer[:]
+    graph.node.extend(every)
+    graph.initializer.extend(tensors)

@@ -1,0 +1,212 @@
+"""Training a standard specialist: its lens module and token-fusion head, on stored lenses and base tokens."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from torch import Tensor
+from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from interceptor import __version__
+from interceptor.metrics.calibration import Platt, fit_platt
+from interceptor.metrics.classification import roc_auc
+from interceptor.models.branches import module_spec
+from interceptor.models.foundation import TAPS, WIDTH
+from interceptor.models.specialist import SMALL_HIDDEN, SpecialistHead
+from interceptor.training import checkpoints
+from interceptor.training.screen import Report
+from interceptor.training.specialist_data import Split
+
+TOKEN_WIDTH = WIDTH * len(TAPS)
+TASKS: dict[str, tuple[str, ...]] = {"ll": ("ll", "real"), "av": ("av", "swap")}
+"""What a specialist trains on where that is more than its own forge."""
+BATCH = 64
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides a run beside its data. Every key can be set from the command line."""
+
+    steps: int = 240
+    pairs: int = 12
+    """authentic and forged pairs in a batch"""
+    lr: float = 1e-3
+    """learning rate at the start (AdamW, cosine to 0)"""
+    weight_decay: float = 0.05
+    label_smoothing: float = 0.05
+    ema: float = 0.97
+    """decay of the averaged weights, which are the ones measured and kept"""
+    validate_every: int = 40
+    seed: int = 1
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Pairs of one task through one lens, the authentic one first."""
+
+    tokens: Tensor
+    """float16[m, 49, 3072], of distinct crops"""
+    rows: Tensor
+    """int64[k, 2] into `tokens`"""
+    seen: Tensor
+    """float16[k, 2, 3, 112, 112]"""
+    media: tuple[str, ...]
+    """k names: the medium of each pair"""
+
+    def batch(self, chosen: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Tokens float32[2 n, 49, 3072] and lenses float32[2 n, 3, 112, 112] of n pairs, side by side."""
+        return self.tokens[self.rows[chosen].flatten()].float(), self.seen[chosen].flatten(0, 1).float()
+
+
+def read_pairs(data: Path, split: Split, task: str, lens: str) -> Pairs:
+    """What `prepare specialists` stored. Raises `CheckpointError` where that is nothing."""
+    tokens, rows, seen = [torch.empty(0, 49, TOKEN_WIDTH).half()], [torch.empty(0, 2).long()], []
+    media: list[str] = []
+    count = 0
+    for file in sorted((data / split).glob("*.safetensors")):
+        with safe_open(file, "pt") as stored:
+            if f"{task}.{lens}.rows" not in stored.keys():  # noqa: SIM118 (no mapping)
+                continue
+            own, places = stored.get_tensor(f"{task}.{lens}.rows").long().unique(return_inverse=True)
+            tokens.append(stored.get_tensor("tokens")[own])
+            rows.append(places + count)
+            seen.append(stored.get_tensor(f"{task}.{lens}.seen"))
+        count += len(own)
+        media += [file.stem] * len(places)
+    if not seen:
+        raise checkpoints.CheckpointError(f"{data / split}: no pairs of {task!r} seen by {lens!r}; prepare them first")
+    return Pairs(torch.cat(tokens), torch.cat(rows), torch.cat(seen), tuple(media))
+
+
+def new_head(code: str) -> SpecialistHead:
+    """The head of a standard specialist, untrained."""
+    return SpecialistHead(module_spec(code), TOKEN_WIDTH, "tokens", hidden=SMALL_HIDDEN)
+
+
+def train_specialist(code: str, data: Path, out: Path, recipe: Recipe, report: Report, command: str) -> dict[str, Any]:
+    """Train the head of `code` on what `prepare specialists` stored in `data`; a run takes minutes and starts anew.
+
+    Writes `best.safetensors`, the averaged weights of the step with the best mean AUC over the validation tasks, and
+    `run.json`, the card, which is returned.
+    """
+    tasks = TASKS.get(code, (code,))
+    train = [read_pairs(data, "train", task, code) for task in tasks]
+    validation = {task: pairs for task in tasks if (pairs := _found(data, "val", task, code))}
+    if not validation:
+        raise checkpoints.CheckpointError(f"{data / 'val'}: no pairs for {code!r}; prepare more media")
+    rng = np.random.default_rng(recipe.seed)
+    torch.manual_seed(recipe.seed)
+    head = new_head(code).to(memory_format=torch.channels_last)  # twice as fast as the default on a CPU
+    standardise(head, train[0].tokens)
+    average = AveragedModel(head, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema), use_buffers=True)
+    matrices = [p for p in head.parameters() if p.ndim >= 2]
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": matrices, "weight_decay": recipe.weight_decay},
+            {"params": [p for p in head.parameters() if p.ndim < 2], "weight_decay": 0.0},
+        ],
+        lr=recipe.lr,
+    )
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, recipe.steps)
+    labels = torch.tensor([0, 1]).repeat(recipe.pairs)
+    history: list[dict[str, Any]] = []
+    losses: list[float] = []
+    for step in range(1, recipe.steps + 1):
+        pairs = train[step % len(train)]
+        tokens, seen = pairs.batch(rng.integers(len(pairs.rows), size=recipe.pairs))
+        head.train()
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = head(tokens, tokens.mean(1), seen.contiguous(memory_format=torch.channels_last))
+        loss = functional.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
+        if not torch.isfinite(loss):
+            raise RuntimeError(f"step {step}: the loss is {loss.item()}; lower --set lr")
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(head.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        average.update_parameters(head)
+        losses.append(loss.item())
+        report("training", step, recipe.steps, f"loss {np.mean(losses[-20:]):.3f}")
+        if step % recipe.validate_every and step < recipe.steps:
+            continue
+        measured = average.module
+        found = {task: round(roc_auc(*scores(measured, pairs)), 4) for task, pairs in validation.items()}
+        entry = {"step": step, "loss": round(float(np.mean(losses[-recipe.validate_every :])), 4), **found}
+        entry["selection"] = round(float(np.mean(list(found.values()))), 4)
+        report("validation", step, recipe.steps, str(entry))
+        if entry["selection"] > max((old["selection"] for old in history), default=-1):
+            checkpoints.write_tensors(out / "best.safetensors", measured.state_dict())
+        history.append(entry)
+    card = {
+        "model": f"specialist_{code}",
+        "interceptor": __version__,
+        "torch": torch.__version__,
+        "command": command,
+        "recipe": dataclasses.asdict(recipe),
+        "data": json.loads((data / "data.json").read_text()),
+        "pairs": {
+            "train": {task: len(pairs.rows) for task, pairs in zip(tasks, train, strict=True)},
+            "val": {task: len(pairs.rows) for task, pairs in validation.items()},
+        },
+        "history": history,
+        "best": max(history, key=lambda old: old["selection"]),
+    }
+    checkpoints.write_json(out / "run.json", card)
+    return card
+
+
+def _found(data: Path, split: Split, task: str, code: str) -> Pairs | None:
+    try:
+        return read_pairs(data, split, task, code)
+    except checkpoints.CheckpointError:
+        return None
+
+
+def standardise(head: SpecialistHead, tokens: Tensor, sample: int = 256) -> None:
+    """Set the fusion's `mean` and `std` from some of the training tokens [m, 49, w]."""
+    some = tokens[:: max(1, len(tokens) // sample)].float().flatten(0, 1)
+    head.fusion.mean.copy_(some.mean(0))
+    head.fusion.std.copy_(some.std(0).clamp_min(1e-3))
+
+
+@torch.no_grad()
+def scores(head: SpecialistHead, pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
+    """Labels and logits float64[2 k] of both members of all pairs, in evaluation mode; above 0 leans forged."""
+    head.eval()
+    parts = []
+    for i in range(0, len(pairs.rows), BATCH):
+        tokens, seen = pairs.batch(np.arange(i, min(i + BATCH, len(pairs.rows))))
+        logits = head(tokens, tokens.mean(1), seen)
+        parts.append((logits[:, 1] - logits[:, 0]).double().numpy())
+    return np.tile([0, 1], len(pairs.rows)), np.concatenate(parts)
+
+
+def calibrate(code: str, head: SpecialistHead, data: Path) -> Platt:
+    """Platt scaling on the validation pairs of its tasks, each task weighing the same."""
+    labels, logits, weights = [], [], []
+    for task in TASKS.get(code, (code,)):
+        if pairs := _found(data, "val", task, code):
+            truth, values = scores(head, pairs)
+            labels.append(truth)
+            logits.append(values)
+            weights.append(np.full(len(truth), 1 / len(truth)))
+    return fit_platt(np.concatenate(logits), np.concatenate(labels), np.concatenate(weights))
+
+
+def read_run(code: str, run: Path) -> tuple[SpecialistHead, dict[str, Any]]:
+    """The best head of a run, in evaluation mode, and the run's card. Raises `CheckpointError`."""
+    head = new_head(code)
+    try:
+        head.load_state_dict(checkpoints.read_tensors(run / "best.safetensors"))
+    except RuntimeError as error:
+        raise checkpoints.CheckpointError(f"{run}: holds another network than {code!r}: {error}") from error
+    return head.eval(), json.loads((run / "run.json").read_text())
