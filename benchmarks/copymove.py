@@ -20,7 +20,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from interceptor.detect.copymove import Match, match, match_across
+from interceptor.detect.copymove import Match, instances, match, match_across
 from interceptor.media.stills import read_still
 from interceptor.metrics.instances import f1_matrix, of1
 
@@ -92,13 +92,6 @@ def paint(outline: np.ndarray, shape: tuple[int, ...]) -> np.ndarray | None:
     return cv2.fillPoly(np.zeros(shape[:2], np.uint8), [np.round(outline).astype(np.int32)], 1) > 0
 
 
-def painted(found: Match, shape: tuple[int, ...]) -> np.ndarray:
-    canvas = np.zeros(shape[:2], bool)
-    found.source.paint(canvas)
-    found.copy.paint(canvas)
-    return canvas
-
-
 def overlap(one: np.ndarray, other: np.ndarray) -> float:
     return np.count_nonzero(one & other) / np.count_nonzero(one | other)
 
@@ -123,7 +116,7 @@ def forge_and_match(task: tuple[str, Path, tuple[int, int]]) -> Row | None:
     start = time.perf_counter()
     matches = match(made.rgb)
     seconds = time.perf_counter() - start
-    best = max((overlap(painted(one, made.truth.shape), made.truth) for one in matches), default=0.0)
+    best = max((overlap(one.painted(made.truth.shape), made.truth) for one in matches), default=0.0)
     if made.textured and best <= 0.5:
         how = f"angle {made.angle:.0f} scale {made.scale:.2f} flip {made.flip} quality {made.quality}"
         print(f"  missed: {path.name} {how} area {made.area:.3f}, {len(matches)} matches, IoU {best:.2f}", flush=True)
@@ -206,18 +199,6 @@ def contest(data: Path, half: str, limit: int, seed: int, jobs: int) -> None:
         if len(found):
             print("  F1 of each group with each instance:", f1_matrix(truth, found).round(2).tolist())
     print(f"oF1: {np.mean(scores[::2]):.3f} of the forged, {np.mean(scores[1::2]):.3f} of the authentic")
-
-
-def instances(matches: list[Match], shape: tuple[int, ...]) -> np.ndarray:
-    """bool[n, H, W]: a region and all its copies in one plane; matches that share a region are one instance."""
-    planes: list[np.ndarray] = []
-    for one in matches:
-        plane = painted(one, shape)
-        for other in planes:
-            if (other & painted(one, shape)).any():
-                plane |= other
-        planes = [other for other in planes if not (other & plane).any()] + [plane]
-    return np.array(planes, bool).reshape(-1, *shape[:2])
 
 
 def speed(data: Path, half: str, limit: int, seed: int, jobs: int) -> None:

@@ -16,9 +16,13 @@ from interceptor.console import progress_bars, say, stdout, usage
 
 
 class Method(StrEnum):
-    """What finds the instances of a submission."""
+    """What finds the instances of a submission; `both`: copied regions, and where there are none what the localizer
+    calls forged.
+    """
 
+    matcher = "matcher"
     localizer = "localizer"
+    both = "both"
 
 
 Preset = Annotated[str, typer.Option(help="precise, balanced or sensitive.")]
@@ -80,13 +84,14 @@ def localize(
 def submit(
     images: Annotated[Path, typer.Argument(help="Folder of pictures; names without suffix are the case ids.")],
     out: Annotated[Path, typer.Option(help="The CSV to write.")],
-    method: Annotated[Method, typer.Option(help="What finds the instances.")] = Method.localizer,
+    method: Annotated[Method, typer.Option(help="What finds the instances.")] = Method.both,
     preset: Preset = "balanced",
     mode: Looks = "auto",
     flips: Flips = 1,
 ) -> None:
     """Write a submission for the Recod.ai/LUC contest."""
     from interceptor.datasets.pictures import picture_files
+    from interceptor.detect.copymove import instances, match
     from interceptor.detect.localize import Localizer
     from interceptor.detect.submission import write_submission
     from interceptor.media import MediaError, read_still
@@ -96,15 +101,21 @@ def submit(
         files = picture_files(images)
         if not files:
             raise ValueError(f"{images}: the folder holds no pictures")
-        localizer = Localizer(preset=preset, mode=mode, flips=flips)
+        localizer = None if method is Method.matcher else Localizer(preset=preset, mode=mode, flips=flips)
 
-        def instances(file: Path) -> np.ndarray:
-            found = localizer.localize(read_still(file))
-            if found.verdict == "authentic":
-                return np.zeros((0, *found.mask.shape), bool)
-            return found.labels == np.arange(1, len(found.instances) + 1)[:, None, None]
+        def found(file: Path) -> np.ndarray:
+            rgb = read_still(file)
+            copied = np.zeros((0, *rgb.shape[:2]), bool)
+            if method is not Method.localizer:
+                copied = instances(match(rgb), rgb.shape)
+            if localizer is None or len(copied):  # matching evidence wins
+                return copied
+            altered = localizer.localize(rgb)
+            if altered.verdict == "authentic" or (method is Method.both and altered.verdict != "forged"):
+                return copied
+            return altered.labels == np.arange(1, len(altered.instances) + 1)[:, None, None]
 
-        rows = ((file.stem, instances(file)) for file in progress.track(files, description="looking"))
+        rows = ((file.stem, found(file)) for file in progress.track(files, description="looking"))
         write_submission(out, rows)
     say(f"{out}: {len(files)} cases")
 

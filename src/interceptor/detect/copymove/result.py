@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -88,3 +89,22 @@ class Match:
         if self.flip:
             a, c = -a, -c
         return math.degrees(math.atan2(c - b, a + d))
+
+    def painted(self, shape: tuple[int, ...]) -> np.ndarray:
+        """bool[H, W] of a picture of `shape`: source and copy together, which must lie in that one picture."""
+        canvas = np.zeros(shape[:2], bool)
+        self.source.paint(canvas)
+        self.copy.paint(canvas)
+        return canvas
+
+
+def instances(matches: Sequence[Match], shape: tuple[int, ...]) -> np.ndarray:
+    """bool[n, H, W]: a region and all its copies in one plane; matches that share a region are one instance."""
+    planes: list[np.ndarray] = []
+    for one in matches:
+        plane = own = one.painted(shape)
+        for other in planes:
+            if (other & own).any():
+                plane = plane | other
+        planes = [other for other in planes if not (other & own).any()] + [plane]
+    return np.array(planes, bool).reshape(-1, *shape[:2])
