@@ -104,7 +104,7 @@ class Row:
     made: Forgery
     found: bool
     touched: bool
-    any: bool
+    anything: bool
     seconds: float
 
 
@@ -145,7 +145,7 @@ def forged(data: Path, half: str, limit: int, seed: int, jobs: int) -> None:
         for name, key in tables:
             for value in sorted({key(row.kind, row.made) for row in part}):
                 group = [row for row in part if key(row.kind, row.made) == value]
-                hits, any_ = np.mean([(row.found, row.any) for row in group], axis=0)
+                hits, any_ = np.mean([(row.found, row.anything) for row in group], axis=0)
                 print(f"  {name:8}{value:15}{hits:7.1%} ({any_:.1%}) of {len(group)}")
 
 
