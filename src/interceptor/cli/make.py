@@ -104,6 +104,107 @@ def train_screen(
     print_found({"out": str(out), "best": card.get("best")}, Format.text)
 
 
+@train.command("localizer")
+def train_localizer(
+    authentic: Annotated[list[str], typer.Option(help="KIND=DIR of authentic pictures to forge from; repeat.")],
+    init: Annotated[Path, typer.Option(help="The foundation's base file.")],
+    labels: Annotated[list[str] | None, typer.Option(help="KIND=DIR of their instance labels, same names.")] = None,
+    edited: Annotated[list[str] | None, typer.Option(help="KIND=IMAGES:MASKS of pictures edited by hand.")] = None,
+    group: Annotated[
+        str | None, typer.Option(help="Pattern in the names of edited pictures: same match, same split.")
+    ] = None,
+    leave_out: Annotated[list[str] | None, typer.Option(help="KIND that is not trained on, for the test.")] = None,
+    val: Annotated[float, typer.Option(min=0, max=0.5, help="Share of pictures for validation.")] = 0.12,
+    test: Annotated[float, typer.Option(min=0, max=0.5, help="Share of pictures kept out for the test.")] = 0.3,
+    out: Annotated[Path, typer.Option(help="Folder of the run; an unfinished run in it goes on.")] = Path(
+        "runs/localizer"
+    ),
+    settings: Annotated[list[str] | None, typer.Option("--set", help="key=value of the recipe.")] = None,
+) -> None:
+    """Train the standard localizer: tokens of made forgeries once, then each member on them."""
+    with training_extra():
+        from interceptor.training.checkpoints import CheckpointError
+        from interceptor.training.localizer import LocalizerRun, Recipe
+        from interceptor.training.localizer_data import authentic_sources, edited_sources
+        from interceptor.training.screen import override
+    with usage(ValueError, CheckpointError, OSError), progress_bars() as progress:
+        objects = dict(_named(text) for text in labels or [])
+        kinds = [_named(text) for text in authentic]
+        if unknown := {*objects, *(leave_out or [])} - {kind for kind, _ in kinds}:
+            raise ValueError(f"no --authentic pictures of the kind {', '.join(sorted(unknown))}")
+        sources = []
+        for kind, folder in kinds:
+            labelled = Path(objects[kind]) if kind in objects else None
+            sources += authentic_sources(kind, Path(folder), labelled, (val, test), leave_out or [])
+        for kind, folders in (_named(text) for text in edited or []):
+            images, _, masks = folders.partition(":")
+            sources += edited_sources(kind, Path(images), Path(masks), (val, test), group)
+        run = LocalizerRun(init, sources, out, override(Recipe(), settings or []), training_report(progress))
+        run.command = command_line(sys.argv[1:])
+        card = run.run()
+    print_found({"out": str(out), "validation": card["validation"]}, Format.text)
+
+
+def _named(text: str) -> tuple[str, str]:
+    """KIND=REST in two. Raises `ValueError`."""
+    kind, equals, rest = text.partition("=")
+    if not (kind and equals and rest):
+        raise ValueError(f"{text!r}: expected KIND=...")
+    return kind, rest
+
+
+@train.command("specialist")
+def train_specialist_command(
+    code: Annotated[str, typer.Argument(help="ll, bg, av, cm, rr or tm.")],
+    data: Annotated[Path, typer.Option(help="Folder that `prepare specialists` filled.")],
+    out: Annotated[Path | None, typer.Option(help="Folder of the run; runs/specialists/CODE by default.")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="key=value of the recipe.")] = None,
+) -> None:
+    """Train a standard specialist's lens module and head on stored lenses and base tokens."""
+    with training_extra():
+        from interceptor.training.checkpoints import CheckpointError
+        from interceptor.training.screen import override
+        from interceptor.training.specialist import Recipe, train_specialist
+    with usage(ValueError, CheckpointError), progress_bars() as progress:
+        folder = out or Path("runs/specialists") / code
+        recipe = override(Recipe(), settings or [])
+        report = training_report(progress)
+        card = train_specialist(code, data, folder, recipe, report, command_line(sys.argv[1:]))
+    print_found({"out": str(folder), "best": card["best"]}, Format.text)
+
+
+@export.command("screen")
+def export_screen_command(
+    run: Annotated[Path, typer.Argument(help="Folder of a training run.")],
+    init: Annotated[Path, typer.Option(help="The weights the run started from, or the base file.")],
+    out: Annotated[Path, typer.Option(help="Folder for base, screen and card; a base already there is kept.")],
+) -> None:
+    """Write a run's best screen as ONNX beside its base, with its card (calibrate it next)."""
+    with training_extra():
+        from interceptor.training.card import screen_card
+        from interceptor.training.checkpoints import CheckpointError, read_tensors, write_json
+        from interceptor.training.export import export_screen, load_base
+    with usage(CheckpointError, FileNotFoundError):
+        files = export_screen(load_base(init), read_tensors(run / "best.safetensors"), out)
+        write_json(out / "screen.json", screen_card(json.loads((run / "run.json").read_text()), files))
+    print_found({file.name: f"{file.stat().st_size / 1e6:.2f} MB" for file in files}, Format.text)
+
+
+@export.command("localizer")
+def export_localizer_command(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished training run.")],
+    init: Annotated[Path, typer.Option(help="The base file that the run started from.")],
+    out: Annotated[Path, typer.Option(help="Folder for base, localizer and card; a base already there is kept.")],
+) -> None:
+    """Write a run's members as one ONNX file beside its base, with its card."""
+    with training_extra():
+        from interceptor.training.checkpoints import CheckpointError
+        from interceptor.training.localizer_card import export_localizer
+    with usage(CheckpointError, OSError):
+        files = export_localizer(run, init, out)
+    print_found({file.name: f"{file.stat().st_size / 1e6:.2f} MB" for file in files}, Format.text)
+
+
 @export.command("specialist")
 def export_specialist_command(
     code: Annotated[str, typer.Argument(help="ll, bg, av, cm, rr or tm.")],
