@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from interceptor.cli.options import Format, OutputFormat
+from interceptor.cli.scan import expand
 from interceptor.console import progress_bars, say, stdout, usage
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def match(
-    paths: Annotated[list[Path], typer.Argument(help="Pictures, or folders of pictures.")],
+    paths: Annotated[list[str], typer.Argument(help="Pictures, folders or globs.")],
     across: Annotated[bool, typer.Option("--across", help="Also compare the pictures with one another.")] = False,
     out: Annotated[
         Path | None, typer.Option(help="Folder for a PNG of every picture in which something is found.")
@@ -29,16 +30,15 @@ def match(
     output: OutputFormat = Format.text,
 ) -> None:
     """Find what was copied from where in pictures (copy-move). States facts, no verdict."""
-    from interceptor.datasets.faces import media_files
     from interceptor.detect.copymove import match as match_within
     from interceptor.detect.copymove import match_across
     from interceptor.media.errors import MediaError
     from interceptor.media.stills import read_still
 
-    files = list(media_files(paths))
+    files = list(expand(paths))
     with usage(ValueError, OSError):
         if not files:
-            raise ValueError(f"no pictures in {', '.join(map(str, paths))}")
+            raise ValueError(f"no pictures in {', '.join(paths)}")
         if out is not None:
             out.mkdir(parents=True, exist_ok=True)
     read: list[Path] = []
@@ -117,12 +117,10 @@ def _count(found: Sequence[Match]) -> str:
 
 
 def _line(one: Match) -> str:
-    (x, y), (u, v) = one.source.centre, one.copy.centre
-    return (
-        f"{one.source.area} px at ({x:.0f}, {y:.0f}) and {one.copy.area} px at ({u:.0f}, {v:.0f}): "
-        f"turned {one.angle:.0f}°, scale {one.scale:.2f}{', mirrored' if one.flip else ''}, "
-        f"{one.inliers} inliers, correlation {one.correlation:.2f}"
-    )
+    from interceptor.detect.picture import copied_pair
+    from interceptor.report.text import copied_text
+
+    return copied_text(copied_pair(one))
 
 
 def _print_json(facts: dict[str, Any]) -> None:
