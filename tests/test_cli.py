@@ -357,3 +357,10 @@ def test_version() -> None:
 def test_a_card_records_a_command_without_its_makers_folders() -> None:
     recorded = command_line(["train", "screen", "--data", "../mine/swaps", "--init", "/home/me/clip.safetensors"])
     assert recorded == "interceptor train screen --data swaps --init clip.safetensors"
+
+
+def test_a_recorded_command_keeps_what_stands_before_a_path() -> None:
+    recorded = command_line(
+        ["--authentic", "nuclei=/home/me/nuclei", "--edited", "blots=../a/images:../a/masks", "out/"]
+    )
+    assert recorded == "interceptor --authentic nuclei=nuclei --edited blots=images:masks out"

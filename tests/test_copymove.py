@@ -286,7 +286,7 @@ def test_the_command_reads_every_kind_and_names_what_it_cannot(tmp_path: Path) -
     assert done.exit_code == 1
     assert "e_broken.png" in done.stderr
     lines = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [len(line["matches"]) if "matches" in line else line["cause"] for line in lines] == [
+    assert [len(line["matches"]) if "matches" in line else line["error"]["cause"] for line in lines] == [
         1,
         1,
         1,

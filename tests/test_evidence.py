@@ -349,3 +349,11 @@ def test_a_manifest_is_checked(tmp_path: Path) -> None:
     broken = MAPS["metadata"](read_picture(signed))
     assert "broken" in broken.caption
     assert broken.measures["c2pa_valid"] == 0
+
+
+def test_damaged_exif_is_said_to_be_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "damaged.jpg"
+    Image.fromarray(scene(0)).save(path, quality=87, exif=b"Exif\0\0no TIFF header")
+    found = next(item for item in gather_evidence(path) if item.name == "metadata")
+    assert "EXIF data are damaged" in found.caption
+    assert found.measures["exif_damaged"] == 1

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import PurePath
 from typing import Any
 
 import typer
@@ -47,8 +47,10 @@ def training_report(progress: Progress) -> Callable[[str, int, int, str], None]:
 
 
 def command_line(arguments: Sequence[str]) -> str:
-    """The command as a card records it, paths by their last names: where its maker keeps files is nobody's affair."""
-    return shlex.join(["interceptor", *(PurePath(text).name if "/" in text else text for text in arguments)])
+    """The command as a card records it, paths by their last names: where its maker keeps files is nobody's affair.
+    `KIND=` before a path and the `:` between two stay.
+    """
+    return shlex.join(["interceptor", *(re.sub(r"[^=:]*/(?=[^=:])", "", text.rstrip("/")) for text in arguments)])
 
 
 def progress_bars() -> Progress:

@@ -52,7 +52,7 @@ def match(
                 failed = True
                 say(f"error: {error}", style="red")
                 if output is Format.json:
-                    _print_json({"path": str(file), "error": error.message, "cause": error.cause})
+                    _print_json({"path": str(file), "error": {"cause": error.cause, "message": error.message}})
                 continue
             found = match_within(rgb)
             _print_one(file, rgb, found, output)

@@ -15,17 +15,11 @@ import numpy as np
 from pydantic import Field
 
 from interceptor.detect.result import Model
+from interceptor.lenses import LENSES
 from interceptor.metrics.calibration import Platt
 from interceptor.metrics.stacking import Stack
 
-SPECIALISTS = {
-    "ll": "low light",
-    "bg": "background and lighting",
-    "av": "sound and lips",
-    "cm": "compression",
-    "rr": "resolution and re-recording",
-    "tm": "time",
-}
+SPECIALISTS = {code: lens.name for code, lens in LENSES.items()}
 """The six specialists by code: what each looks at, in words for a report."""
 
 IDENTITY = Platt(1.0, 0.0)

@@ -18,19 +18,18 @@ Forge = Callable[[FaceClip, np.random.Generator], Forged]
 class Family:
     code: str
     """of the specialist that it teaches"""
-    name: str
     forge: Forge
 
 
 FAMILIES = {
     family.code: family
     for family in (
-        Family("ll", "low light", low_light.forge),
-        Family("bg", "background and lighting", background.forge),
-        Family("av", "sound and lips", audio_visual.forge),
-        Family("cm", "compression", compression.forge),
-        Family("rr", "resolution", resolution.forge),
-        Family("tm", "time", temporal.forge),
+        Family("ll", low_light.forge),
+        Family("bg", background.forge),
+        Family("av", audio_visual.forge),
+        Family("cm", compression.forge),
+        Family("rr", resolution.forge),
+        Family("tm", temporal.forge),
     )
 }
 

@@ -38,10 +38,9 @@ class Branch:
 
 @dataclass(frozen=True)
 class ModuleSpec:
-    """A specialist's module: its code, its name and its branches."""
+    """A specialist's module: its code and its branches."""
 
     code: str
-    name: str
     branches: tuple[Branch, ...]
 
     @property
@@ -63,7 +62,6 @@ MODULES = {
     for spec in (
         ModuleSpec(
             "ll",
-            "low light",
             (
                 Branch("luminance_3", 16, 3, kind="plain"),
                 Branch("luminance_5", 16, 5, kind="plain"),
@@ -74,7 +72,6 @@ MODULES = {
         ),
         ModuleSpec(
             "bg",
-            "background and lighting",
             (
                 Branch("texture", 16, 7),
                 Branch("lighting", 12, 5),
@@ -84,7 +81,6 @@ MODULES = {
         ),
         ModuleSpec(
             "av",
-            "audio-visual",
             (
                 Branch("lip_sync", 16, 5),
                 Branch("voice_frequency", 12, 7),
@@ -94,7 +90,6 @@ MODULES = {
         ),
         ModuleSpec(
             "cm",
-            "compression",
             (
                 Branch("dct", 12, 8, stride=8, kind="transform"),
                 Branch("quantisation", 10, 4, stride=2),
@@ -104,7 +99,6 @@ MODULES = {
         ),
         ModuleSpec(
             "rr",
-            "resolution and re-recording",
             (
                 Branch("multi_scale", 10, 3),
                 Branch("upscaling", 8, 5),
@@ -114,7 +108,6 @@ MODULES = {
         ),
         ModuleSpec(
             "tm",
-            "temporal",
             (
                 Branch("frame_consistency", 14, 5),
                 Branch("motion_flow", 12, 7),

@@ -21,7 +21,6 @@ from interceptor.forges.pictures import KINDS, ForgeError, draw_recompression, f
 from interceptor.media.stills import read_still
 from interceptor.models.localizer import MAP
 
-SPLITS = ("train", "val", "test")
 IGNORED = 255
 """In a target: not to be judged. Elsewhere a target is the forged share of its cell in steps of 1 / 200."""
 FULL = 200

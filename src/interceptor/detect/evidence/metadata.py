@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
 from typing import Any
 
 import cv2
@@ -66,7 +65,8 @@ def metadata(picture: Picture) -> EvidenceMap:
             said, found = look(image, picture)
             sentences += said
             measures |= found
-        preview = _preview(image)
+        preview, problem = _preview(image)
+    sentences += problem
     if preview is not None:
         values = preview_difference(picture.luma, preview)
         measures["preview_differs"] = share_above_half(values)
@@ -81,8 +81,12 @@ def metadata(picture: Picture) -> EvidenceMap:
 
 
 def _exif(image: Image.Image, picture: Picture) -> tuple[list[str], dict[str, float]]:
-    fields: dict[int, Any] = _or_empty(lambda: dict(image.getexif()))
-    fields |= _or_empty(lambda: image.getexif().get_ifd(ExifTags.IFD.Exif))
+    try:
+        fields: dict[int, Any] = dict(image.getexif()) | image.getexif().get_ifd(ExifTags.IFD.Exif)
+    except Exception as error:  # damaged EXIF can raise anything inside the parser
+        return [f"The EXIF data are damaged and were not read ({type(error).__name__})."], {"exif_damaged": 1.0}
+    if not fields and image.info.get("exif"):
+        return ["The EXIF data are damaged or empty: nothing in them could be read."], {"exif_damaged": 1.0}
     if not fields:
         return ["The file carries no EXIF data."], {"exif": 0.0}
     said, found = [], {"exif": 1.0}
@@ -140,26 +144,22 @@ def preview_difference(luma: np.ndarray, preview: np.ndarray) -> np.ndarray:
     return np.clip(cv2.resize(difference, (width, height), interpolation=cv2.INTER_LINEAR), 0, 1)
 
 
-def _preview(image: Image.Image) -> np.ndarray | None:
-    """The EXIF thumbnail, uint8[h, w] grey; None where there is none or it is damaged."""
-    directory = _or_empty(lambda: image.getexif().get_ifd(ExifTags.IFD.IFD1))
+def _preview(image: Image.Image) -> tuple[np.ndarray | None, list[str]]:
+    """The preview picture inside EXIF, uint8[h, w] grey, or None; and what to say where there is one of no use."""
+    try:
+        directory: dict[int, Any] = image.getexif().get_ifd(ExifTags.IFD.IFD1)
+    except Exception:  # the same damage that `_exif` tells of
+        return None, []
     start, length = directory.get(0x0201), directory.get(0x0202)
     block = image.info.get("exif", b"")
     if not isinstance(start, int) or not isinstance(length, int) or not block:
-        return None
+        return None, []
     offset = 6 if block.startswith(b"Exif\0\0") else 0
     try:
         with Image.open(io.BytesIO(block[offset + start : offset + start + length]), formats=("JPEG",)) as preview:
-            return np.array(preview.convert("L"))
+            return np.array(preview.convert("L")), []
     except Exception:  # a damaged preview can raise anything inside the decoder
-        return None
-
-
-def _or_empty(read: Callable[[], dict[int, Any]]) -> dict[int, Any]:
-    try:
-        return read()
-    except Exception:  # damaged EXIF can raise anything; the other evidence does not depend on it
-        return {}
+        return None, ["The preview picture inside the file is damaged and was not compared."]
 
 
 def _text(value: object) -> str:
