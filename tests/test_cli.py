@@ -354,6 +354,12 @@ def test_version() -> None:
     assert done.stdout.strip() == cli.__version__
 
 
+def test_the_package_runs_as_a_module() -> None:
+    run = [sys.executable, "-m", "interceptor", "--version"]
+    done = subprocess.run(run, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == cli.__version__
+
+
 def test_a_card_records_a_command_without_its_makers_folders() -> None:
     recorded = command_line(["train", "screen", "--data", "../mine/swaps", "--init", "/home/me/clip.safetensors"])
     assert recorded == "interceptor train screen --data swaps --init clip.safetensors"
