@@ -31,16 +31,22 @@ TEXTURED = 2.0
 
 @dataclass(frozen=True)
 class Forgery:
-    """A picture with a copied region and how it was made; `truth` bool[H, W] is source and copy together."""
+    """A picture with a copied region and how it was made: `source` and `copy` bool[H, W], `transform` float64[2, 3]."""
 
     rgb: np.ndarray
-    truth: np.ndarray
+    source: np.ndarray
+    copy: np.ndarray
+    transform: np.ndarray
     angle: float
     scale: float
     flip: bool
     quality: int
     area: float
     textured: bool
+
+    @property
+    def truth(self) -> np.ndarray:
+        return self.source | self.copy
 
 
 def pictures(data: Path, half: str) -> Iterator[tuple[str, Path]]:
@@ -74,7 +80,8 @@ def forge(rgb: np.ndarray, rng: np.random.Generator) -> Forgery | None:
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY).astype(np.float32)
     textured = float((grey - cv2.GaussianBlur(grey, (0, 0), 2))[source].std()) > TEXTURED
     forged = cv2.imdecode(encoded, cv2.IMREAD_COLOR)[..., ::-1]
-    return Forgery(np.ascontiguousarray(forged), source | copy, angle, scale, flip, quality, area, textured)
+    forged = np.ascontiguousarray(forged)
+    return Forgery(forged, source, copy, transform, angle, scale, flip, quality, area, textured)
 
 
 def blob(radius: float, rng: np.random.Generator) -> np.ndarray:

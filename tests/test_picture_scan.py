@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
-from interceptor.detect.picture import copied_probability, join
-from interceptor.detect.result import PictureResult
+from interceptor.detect.picture import PictureScanner, copied_probability, counts
+from interceptor.detect.result import Altered, PictureResult
 from interceptor.detect.scan import Scanner
+from interceptor.media.stills import to_rgb
 from interceptor.report.html import render_html
 from interceptor.runtime.weights import WeightError
 
@@ -54,17 +56,48 @@ def test_a_picture_without_a_copy_is_not_cleared(picture_scanner: Scanner, tmp_p
     Image.fromarray(textured(1)).save(tmp_path / "plain.png")
     result = picture_scanner.scan(tmp_path / "plain.png")
     assert (result.verdict, result.probability) == ("no_face", None)
-    assert result.picture == PictureResult(copied=[], reason="No region was found twice.")
-    assert result.reason.endswith("No region was found twice.")
+    assert result.picture is not None
+    assert result.picture.copied == []
+    assert result.picture.reason.startswith("No region was found twice. The localizer ")
+    assert result.reason.endswith(result.picture.reason)
+
+
+def test_a_still_is_decoded_once(picture_scanner: Scanner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.fromarray(textured(2, 128)).save(tmp_path / "once.png")
+    decoded = []
+    monkeypatch.setattr("interceptor.media.stills.to_rgb", lambda image: decoded.append(1) or to_rgb(image))
+    assert picture_scanner.scan(tmp_path / "once.png").verdict == "no_face"
+    assert len(decoded) == 1
 
 
 def test_a_video_is_not_looked_through_for_copies(picture_scanner: Scanner, media: dict[str, Path]) -> None:
     assert picture_scanner.scan(media["clip"]).picture is None
 
 
-def test_faces_keep_their_verdict_where_nothing_was_copied() -> None:
-    nothing = PictureResult(copied=[], reason="No region was found twice.")
-    assert join(nothing, 0.9, "inconclusive", 0.4, "So.") == ("inconclusive", 0.4, "So. No region was found twice.")
+def altered(verdict: Literal["forged", "authentic", "inconclusive"], counts: bool) -> PictureResult:
+    found = Altered(verdict=verdict, probability=0.8, counts=counts, regions=[])
+    return PictureResult(copied=[], altered=found, reason="Why.")
+
+
+def test_faces_keep_their_verdict_where_nothing_counts() -> None:
+    for picture in (altered("forged", counts=False), altered("inconclusive", counts=True)):
+        joined = PictureScanner().join(picture, "inconclusive", 0.4, "So.")
+        assert joined == ("inconclusive", 0.4, "So. Why.")
+
+
+def test_the_localizer_decides_where_its_card_allows_it() -> None:
+    joined = PictureScanner().join(altered("forged", counts=True), "inconclusive", 0.4, "So.")
+    assert joined == ("forged", 0.8, "Why. Its faces: so.")
+
+
+def test_the_localizer_counts_by_the_false_alarms_of_its_card() -> None:
+    kinds = {"clothing": {"called": 2, "of": 20}, "blots": {"called": 0, "of": 30}}
+    assert counts({"false_alarms": kinds})
+    assert not counts({"false_alarms": kinds | {"nuclei": {"called": 3, "of": 20}}})
+    assert not counts({"false_alarms": kinds | {"nuclei": {"called": 0, "of": 8}}})
+    assert not counts({})
+    with pytest.raises(WeightError, match="false alarms"):
+        counts({"false_alarms": {"clothing": 0.1}})
 
 
 def test_a_card_without_rates_is_refused(tmp_path: Path) -> None:

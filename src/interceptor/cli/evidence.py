@@ -33,8 +33,8 @@ def evidence(
         check_target(out, several=True)
         for file in progress.track(files, description="looking"):
             try:
-                found = gather_evidence(file)
                 rgb = read_still(file)
+                found = gather_evidence(file, rgb)
             except MediaError as error:
                 failed = True
                 say(f"error: {error}", style="red")

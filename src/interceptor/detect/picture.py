@@ -1,31 +1,94 @@
-"""A still picture at work: what was copied within it, and how that joins the verdict on its faces."""
+"""A still picture at work: what was copied within it, where it was altered, and how that joins the verdict on faces."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from interceptor.detect.copymove import Match, Region, match
 from interceptor.detect.evidence import gather_evidence
-from interceptor.detect.result import CopiedPair, CopiedRegion, PictureEvidence, PictureResult, Verdict
-from interceptor.media import read_still
+from interceptor.detect.localize import Localization, Localizer
+from interceptor.detect.result import (
+    Altered,
+    AlteredRegion,
+    CopiedPair,
+    CopiedRegion,
+    PictureEvidence,
+    PictureResult,
+    Verdict,
+)
 from interceptor.runtime.weights import FOLDER, WeightError, load_card
 
+MAX_FALSE_ALARMS = 0.1
+"""The localizer's verdict counts where it calls at most this share of the authentic pictures of every kind forged."""
+FEWEST_PICTURES = 20
+"""Of each kind, for such a share to be believed."""
 
-def examine(path: Path, *, evidence: bool = False) -> tuple[PictureResult, PictureEvidence | None]:
-    """Look for copied regions in a picture; with `evidence`, also make the classical maps for a report.
 
-    Raises `MediaError` where the picture cannot be read.
+class PictureScanner:
+    """Matcher, localizer and, with `evidence`, the classical maps for a report.
+
+    The localizer is loaded with the first picture: videos do not need it. Raises `WeightError` for cards and files
+    that are not as they should be.
     """
-    rgb = read_still(path)
-    found = match(rgb)
-    copied = [copied_pair(one) for one in found]
-    maps = gather_evidence(path) if evidence else []
-    return (
-        PictureResult(copied=copied, reason=_reason(copied, rgb)),
-        PictureEvidence(rgb, found, maps) if evidence else None,
-    )
+
+    def __init__(self, folder: Path = FOLDER, *, evidence: bool = False) -> None:
+        self._folder, self._evidence = folder, evidence
+        self._copied = copied_probability(folder)
+        card = load_card("localizer", folder)
+        self._counts = counts(card)
+        self.files = list(card["files"])
+        """The weight files that a picture needs."""
+
+    @cached_property
+    def _localizer(self) -> Localizer:
+        return Localizer(self._folder)
+
+    def __call__(self, path: Path, rgb: np.ndarray) -> tuple[PictureResult, PictureEvidence | None]:
+        """What is found in a picture, decoded to `rgb` uint8[H, W, 3] as displayed; `path` is for what else its file
+        says. Raises `MediaError` where that cannot be read.
+        """
+        found = match(rgb)
+        located = self._localizer.localize(rgb)
+        copied, altered = [copied_pair(one) for one in found], _altered(located, self._counts)
+        result = PictureResult(copied=copied, altered=altered, reason=f"{_copies(copied, rgb)} {_places(altered)}")
+        if not self._evidence:
+            return result, None
+        return result, PictureEvidence(rgb, found, located, gather_evidence(path, rgb))
+
+    def join(
+        self, picture: PictureResult, verdict: Verdict, probability: float | None, reason: str
+    ) -> tuple[Verdict, float | None, str]:
+        """Verdict, probability and reason of a picture out of those of its faces.
+
+        Matching evidence wins; what the localizer calls forged counts where its card allows it. That nothing was found
+        says nothing for the picture.
+        """
+        found = [self._copied] if picture.copied else []
+        if picture.altered.counts and picture.altered.verdict == "forged":
+            found.append(picture.altered.probability)
+        if not found:
+            return verdict, probability, f"{reason} {picture.reason}"
+        faces = "No face was judged." if probability is None else f"Its faces: {reason[0].lower()}{reason[1:]}"
+        return "forged", max(*found, probability or 0.0), f"{picture.reason} {faces}"
+
+
+def counts(card: Mapping[str, Any]) -> bool:
+    """Whether a localizer may call a picture forged, by what its card says under `false_alarms`: for each kind of
+    authentic picture how many were `called` forged `of` how many. A card that does not say may not.
+    """
+    kinds = card.get("false_alarms") or {}
+    try:
+        few = [
+            kind["of"] >= FEWEST_PICTURES and kind["called"] <= MAX_FALSE_ALARMS * kind["of"] for kind in kinds.values()
+        ]
+    except (AttributeError, KeyError, TypeError) as error:
+        raise WeightError(f"the localizer's card holds no usable false alarms ({error!r})") from error
+    return bool(few) and all(few)
 
 
 def copied_probability(folder: Path = FOLDER) -> float:
@@ -38,19 +101,6 @@ def copied_probability(folder: Path = FOLDER) -> float:
         return found / (found + false_alarms)
     except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
         raise WeightError(f"{folder / 'copymove.json'}: the card holds no usable rates ({error!r})") from error
-
-
-def join(
-    picture: PictureResult, copied: float, verdict: Verdict, probability: float | None, reason: str
-) -> tuple[Verdict, float | None, str]:
-    """Verdict, probability and reason of a picture out of those of its faces: matching evidence wins.
-
-    `copied` is the probability of forgery where regions were copied. That none was found says nothing for the picture.
-    """
-    if picture.copied:
-        faces = "No face was judged." if probability is None else f"Its faces: {reason[0].lower()}{reason[1:]}"
-        return "forged", max(copied, probability or 0.0), f"{picture.reason} {faces}"
-    return verdict, probability, f"{reason} {picture.reason}"
 
 
 def copied_pair(found: Match) -> CopiedPair:
@@ -72,7 +122,7 @@ def _region(region: Region, panel: int | None) -> CopiedRegion:
     return CopiedRegion(box=region.box, area=region.area, panel=panel)
 
 
-def _reason(copied: list[CopiedPair], rgb: np.ndarray) -> str:
+def _copies(copied: list[CopiedPair], rgb: np.ndarray) -> str:
     if not copied:
         return "No region was found twice."
     first = copied[0]
@@ -84,3 +134,25 @@ def _reason(copied: list[CopiedPair], rgb: np.ndarray) -> str:
     largest = "the largest" if len(copied) > 1 else "it"
     change = ", ".join(how) or "neither turned nor scaled"
     return f"{several} twice in the picture; {largest} covers {share:.1%} of it, {change}."
+
+
+def _altered(located: Localization, counts: bool) -> Altered:
+    regions = [
+        AlteredRegion(
+            box=(one.box[0], one.box[1], one.box[0] + one.box[2], one.box[1] + one.box[3]),
+            area=one.area,
+            probability=round(one.probability, 4),
+        )
+        for one in located.instances
+    ]
+    return Altered(verdict=located.verdict, probability=round(located.probability, 4), counts=counts, regions=regions)
+
+
+def _places(altered: Altered) -> str:
+    number = len(altered.regions)
+    if not number:
+        return "The localizer marks nothing."
+    marks = f"The localizer marks {number} region{'s' if number > 1 else ''} (probability {altered.probability:.2f})"
+    if not altered.counts:
+        return f"{marks}; for its false alarms this is shown and does not count."
+    return f"{marks}{', above its threshold' if altered.verdict == 'forged' else ', which is not enough to count'}."

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from interceptor.detect.copymove.result import Match
 from interceptor.detect.evidence.maps import EvidenceMap
+from interceptor.detect.localize import Localization
 
 Verdict = Literal["forged", "authentic", "inconclusive", "no_face", "error"]
 
@@ -112,10 +113,31 @@ class CopiedPair(Model):
     transform: list[list[float]] = Field(description="2 x 3: source coordinates (x, y) to those of the target")
 
 
+class AlteredRegion(Model):
+    """A connected region that the localizer calls altered."""
+
+    box: tuple[int, int, int, int] = Field(description="left, top, right, bottom in pixels, right and bottom outside")
+    area: int = Field(description="pixels")
+    probability: float = Field(description="mean over its pixels, 0..1")
+
+
+class Altered(Model):
+    """What the localizer says of a picture."""
+
+    verdict: Literal["forged", "authentic", "inconclusive"] = Field(description="the localizer's own")
+    probability: float = Field(description="calibrated, 0..1: that anything in the picture is altered")
+    counts: bool = Field(
+        description="whether `forged` here makes the picture forged: only if the false alarms in the localizer's card "
+        "are few enough"
+    )
+    regions: list[AlteredRegion] = Field(description="largest first")
+
+
 class PictureResult(Model):
     """What was looked for in a still picture beside faces."""
 
     copied: list[CopiedPair] = Field(description="regions that occur twice, largest first")
+    altered: Altered
     reason: str
 
 
@@ -126,7 +148,7 @@ class Timings(Model):
     decode: float
     detect: float
     classify: float
-    match: float = Field(description="looking for copied regions in a still picture; 0 for a video")
+    match: float = Field(description="what only a still picture gets: matcher, localizer, maps; 0 for a video")
     total: float
 
 
@@ -149,6 +171,7 @@ class PictureEvidence:
     rgb: np.ndarray
     """uint8[H, W, 3]"""
     matches: list[Match]
+    localization: Localization
     maps: list[EvidenceMap]
 
 
@@ -171,7 +194,7 @@ class ScanResult(Model):
     sha256: str | None = Field(description="of the file; null where it could not be read")
     verdict: Verdict
     probability: float | None = Field(
-        description="calibrated probability of forgery, 0..1: of the worst face, or of the copied regions of a picture"
+        description="calibrated probability of forgery, 0..1: of the worst face, or of what was found in a picture"
     )
     threshold: float | None = Field(description="a file is called forged at or above this probability")
     authentic_threshold: float | None = Field(description="a file is called authentic at or below this probability")

@@ -12,7 +12,7 @@ import numpy as np
 
 from interceptor import __version__
 from interceptor.detect.detector import load_detector
-from interceptor.detect.picture import copied_probability, examine, join
+from interceptor.detect.picture import PictureScanner
 from interceptor.detect.result import (
     Coverage,
     CropScore,
@@ -83,8 +83,8 @@ class Scanner:
         self.frames, self.evidence = frames, evidence
         self._detector = load_detector(folder)
         self.screen = Screen(folder, fpr=fpr)
-        self._copied = copied_probability(folder)
-        files = [*self.screen.card["files"], "centerface.onnx"]
+        self._pictures = PictureScanner(folder, evidence=evidence)
+        files = {*self.screen.card["files"], *self._pictures.files, "centerface.onnx"}
         self._versions = Versions(
             interceptor=__version__, weights={name: weights.sha256(folder / name) for name in sorted(files)}
         )
@@ -125,7 +125,7 @@ class Scanner:
         if not np.isfinite(logits).all():
             raise FloatingPointError("the screen gave a score that is not a number")
         done = time.perf_counter()
-        picture, picture_evidence = examine(path, evidence=self.evidence) if info.kind == "picture" else (None, None)
+        picture, picture_evidence = (None, None) if reader.still is None else self._pictures(path, reader.still)
         matched = time.perf_counter()
 
         fewest = min(FEWEST_CROPS, max((len(track.crops) for track in tracks), default=0))
@@ -148,7 +148,7 @@ class Scanner:
         )
         verdict, probability, reason = self._file_verdict(faces, fewest, coverage)
         if picture is not None:
-            verdict, probability, reason = join(picture, self._copied, verdict, probability, reason)
+            verdict, probability, reason = self._pictures.join(picture, verdict, probability, reason)
         low, high = self.screen.probability(np.array(self.screen.thresholds(deciding)))
         return ScanResult(
             path=str(path),

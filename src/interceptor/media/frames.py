@@ -51,7 +51,7 @@ class FrameReader:
     picture). `threads` is the decoder's, by default one for each processor. While iterating, `decoded` grows, and
     `failures` counts by cause what could not be given: `undecodable_frame`, `damaged_frame` (decoded with parts made up
     by the decoder), `missing_frame` (beyond the last one: the file was cut short) and `repeated_frame` (at a variable
-    frame rate: the frame given before was still on display).
+    frame rate: the frame given before was still on display). `still` is a picture's pixels once it was given.
 
     Iterating raises `MediaError`: those of opening the file, and `undecodable` at the end if no frame could be given.
     """
@@ -69,6 +69,7 @@ class FrameReader:
         self.requested = min(count, info.frames) if info.frames else count
         self.failures: Counter[str] = Counter()
         self.decoded = 0
+        self.still: np.ndarray | None = None
         self._threads = threads or 0
         self._converter = VideoReformatter()
 
@@ -84,7 +85,8 @@ class FrameReader:
             raise MediaError(self.path, "undecodable", f"no frame could be decoded ({causes})")
 
     def _still(self) -> Iterator[Frame]:
-        yield Frame(0, 0.0, stills.read_still(self.path))
+        self.still = stills.read_still(self.path)
+        yield Frame(0, 0.0, self.still)
 
     def _animation(self) -> Iterator[Frame]:
         image = stills.open_picture(self.path)

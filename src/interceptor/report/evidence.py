@@ -28,11 +28,14 @@ def beside_overlay(rgb: np.ndarray, values: np.ndarray) -> np.ndarray:
 
     `rgb` uint8[H, W, 3]; the map covers the grey picture the more, the stronger it is.
     """
-    colours = coloured(values)
     grey = cv2.cvtColor(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     weight = (0.65 * np.clip(values, 0, 1))[..., None]
-    overlay = np.round(grey * (1 - weight) + colours * weight).astype(np.uint8)
-    return np.hstack([colours, np.full((rgb.shape[0], GAP, 3), 255, np.uint8), overlay])
+    return beside(values, np.round(grey * (1 - weight) + coloured(values) * weight).astype(np.uint8))
+
+
+def beside(values: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+    """The map float32[H, W] in colours, and beside it a drawing uint8[H, W, 3]: uint8[H, 2 W + 8, 3]."""
+    return np.hstack([coloured(values), np.full((len(drawn), GAP, 3), 255, np.uint8), drawn])
 
 
 def write_map(rgb: np.ndarray, evidence: EvidenceMap, path: Path) -> None:

@@ -17,8 +17,9 @@ from markupsafe import Markup
 from interceptor import __version__
 from interceptor.detect.result import CropScore, Evidence, FaceResult, Media, ScanResult
 from interceptor.report import charts, text
-from interceptor.report.evidence import beside_overlay
+from interceptor.report.evidence import beside, beside_overlay
 from interceptor.report.files import ReportError, is_page, page_name, write_atomically
+from interceptor.report.localization import overlay
 from interceptor.report.matches import draw_matches
 
 _CROPS_SHOWN: Final = 3
@@ -70,6 +71,8 @@ class PictureView:
     reason: str
     pairs: list[str]
     drawing: str | None
+    altered: str | None
+    """The localizer's map, and beside it the picture with what it marks."""
     maps: list[MapView]
 
 
@@ -163,6 +166,7 @@ def _template() -> Template:
     environment.filters.update(
         probability=text.probability_text,
         percent=text.percent,
+        altered=text.altered_text,
         clock=text.clock,
         cause=text.cause_text,
         coverage=text.coverage_text,
@@ -177,12 +181,12 @@ def _template() -> Template:
 def _view(result: ScanResult, anchor: str) -> ResultView:
     heats = [evidence.heat for evidence in result.evidence.values() if evidence.heat.size]
     limit = charts.heat_limit(heats) if heats else None
-    copied = result.picture is not None and bool(result.picture.copied)
+    by_picture = text.decided_by_picture(result)
     return ResultView(
         result=_without_evidence(result),
         anchor=anchor,
         scale=charts.scale(result.probability, result.threshold, result.authentic_threshold)
-        if result.probability is not None and not copied  # not what such a picture was judged by
+        if result.probability is not None and not by_picture  # not what such a picture was judged by
         else None,
         faces=[
             _face_view(face, result, limit, rank < _FACES_OPEN)
@@ -197,8 +201,10 @@ def _view(result: ScanResult, anchor: str) -> ResultView:
 def _picture_view(result: ScanResult) -> PictureView:
     assert result.picture is not None
     evidence, maps = result.picture_evidence, []
-    drawing = None
+    drawing = altered = None
     if evidence is not None:
+        marked = overlay(evidence.rgb, evidence.localization)
+        altered = charts.jpeg_whole(beside(evidence.localization.probability_map, marked), 2 * _LONGEST)
         if evidence.matches:
             drawing = charts.jpeg_whole(draw_matches([evidence.rgb], evidence.matches), _LONGEST)
         for found in evidence.maps:
@@ -207,7 +213,7 @@ def _picture_view(result: ScanResult) -> PictureView:
             title = found.name.replace("_", " ").capitalize()
             maps.append(MapView(title, found.caption, found.limits, picture))
     pairs = [text.copied_text(pair) for pair in result.picture.copied]
-    return PictureView(result.picture.reason, pairs, drawing, maps)
+    return PictureView(result.picture.reason, pairs, drawing, altered, maps)
 
 
 def _face_view(face: FaceResult, result: ScanResult, limit: float | None, unfold: bool) -> FaceView:

@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from interceptor.detect.result import CopiedPair, Coverage, FaceResult, Media, ScanResult, Verdict
+from interceptor.detect.result import AlteredRegion, CopiedPair, Coverage, FaceResult, Media, ScanResult, Verdict
 
 VERDICT_WORDS: Final[dict[Verdict, str]] = {
     "forged": "Forged",
@@ -102,9 +102,15 @@ def coverage_text(coverage: Coverage) -> str:
     return f"{frames}, {coverage.frames_with_face} with a face; {scored}."
 
 
+def decided_by_picture(result: ScanResult) -> bool:
+    """Whether what was found in a picture, not a face, made the verdict."""
+    found = result.picture
+    return found is not None and (bool(found.copied) or (found.altered.counts and found.altered.verdict == "forged"))
+
+
 def thresholds_text(result: ScanResult) -> str | None:
     """What a face's probability was held against, in one sentence; `None` where that did not decide."""
-    if result.threshold is None or (result.picture is not None and result.picture.copied):
+    if result.threshold is None or decided_by_picture(result):
         return None
     text = f"Forged from {probability_text(result.threshold)}"
     if result.authentic_threshold is not None:
@@ -139,6 +145,12 @@ def copied_text(pair: CopiedPair) -> str:
     return f"{' and '.join(sides)}: {how}; correlation {pair.correlation:.2f}, {count(pair.inliers, 'correspondence')}"
 
 
+def altered_text(region: AlteredRegion) -> str:
+    """Where the localizer marks something."""
+    left, top = region.box[:2]
+    return f"marked: {region.area:,} px at ({left}, {top}), probability {probability_text(region.probability)}"
+
+
 def worst_first(faces: list[FaceResult]) -> list[FaceResult]:
     """Faces by falling probability; those without one last."""
     return sorted(faces, key=lambda face: -1.0 if face.probability is None else face.probability, reverse=True)
@@ -157,6 +169,7 @@ def render_text(result: ScanResult) -> Group:
         lines.append(_face_table(result.faces, result.media))
     if result.picture:
         lines += [Text(copied_text(pair)) for pair in result.picture.copied[:_PAIRS_SHOWN]]
+        lines += [Text(altered_text(region)) for region in result.picture.altered.regions[:_PAIRS_SHOWN]]
     if result.coverage:
         lines.append(Text(coverage_text(result.coverage)))
         lines += [

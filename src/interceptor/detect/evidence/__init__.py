@@ -9,6 +9,8 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
+
 from interceptor.detect.evidence.blockgrid import blockgrid
 from interceptor.detect.evidence.demosaic import demosaic
 from interceptor.detect.evidence.error_level import error_level
@@ -34,11 +36,12 @@ MAPS: dict[str, Callable[[Picture], EvidenceMap]] = {
 __all__ = ["MAPS", "EvidenceMap", "Picture", "gather_evidence", "read_picture"]
 
 
-def gather_evidence(path: str | os.PathLike[str]) -> list[EvidenceMap]:
+def gather_evidence(path: str | os.PathLike[str], rgb: np.ndarray | None = None) -> list[EvidenceMap]:
     """All maps of one picture, in the order of `MAPS`, turned as the picture is displayed.
 
-    Raises `MediaError` where the picture cannot be read.
+    `rgb` uint8[H, W, 3] are its pixels as displayed, where they are decoded already. Raises `MediaError` where the
+    picture cannot be read.
     """
-    picture = read_picture(path)
+    picture = read_picture(path, rgb)
     found = [look(picture) for look in MAPS.values()]
     return [item if item.values is None else replace(item, values=picture.displayed(item.values)) for item in found]

@@ -75,8 +75,11 @@ class Picture:
         return np.array(Image.fromarray(np.float32(values)).transpose(AS_DISPLAYED[self.orientation]))
 
 
-def read_picture(path: str | os.PathLike[str]) -> Picture:
-    """Raises `MediaError` as `interceptor.media.read_still` does."""
+def read_picture(path: str | os.PathLike[str], rgb: np.ndarray | None = None) -> Picture:
+    """A picture with all that its file says; `rgb` uint8[H, W, 3] are its pixels as displayed, if decoded already.
+
+    Raises `MediaError` as `interceptor.media.read_still` does.
+    """
     image = open_picture(path)
     if image is None:
         raise MediaError(path, "not_media", "this is not a picture")
@@ -84,8 +87,7 @@ def read_picture(path: str | os.PathLike[str]) -> Picture:
         turned = orientation(image)
         tables, luma_table, no_jpeg = _jpeg_tables(image)
         try:
-            image.getexif()[0x0112] = 1  # in memory: pixels are wanted as stored
-            rgb = to_rgb(image)
+            rgb = _stored(to_rgb(image) if rgb is None else rgb, turned)
             luma = _stored_luma(path) if luma_table is not None else cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
         except Exception as error:  # decoders raise anything, from OSError to struct.error
             cause = "truncated" if "truncated" in str(error) else "undecodable"
@@ -93,6 +95,13 @@ def read_picture(path: str | os.PathLike[str]) -> Picture:
         return Picture(
             Path(path), image.format or "", rgb, luma.astype(np.float32), turned, tables, luma_table, no_jpeg
         )
+
+
+def _stored(rgb: np.ndarray, turned: int) -> np.ndarray:
+    """uint8[H, W, 3] as displayed to the pixels as stored; most orientations undo themselves."""
+    if turned not in AS_DISPLAYED:
+        return rgb
+    return np.array(Image.fromarray(rgb).transpose(AS_DISPLAYED[{6: 8, 8: 6}.get(turned, turned)]))
 
 
 def _stored_luma(path: str | os.PathLike[str]) -> np.ndarray:
