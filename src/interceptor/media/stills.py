@@ -21,6 +21,9 @@ MAX_SIDE = 20_000
 """Pictures of this many pixels a side, or more, are refused."""
 MAX_PIXELS = 200_000_000
 
+BAND = 256
+"""Rows that are brought to 8 bits at a time."""
+
 TURNS = {3: 180, 4: 180, 5: 270, 6: 90, 7: 90, 8: 270}
 """EXIF orientation to degrees clockwise; 2, 4, 5 and 7 are mirrored left to right as well."""
 
@@ -63,7 +66,8 @@ def read_still(path: str | os.PathLike[str]) -> np.ndarray:
 
     EXIF orientation is applied, transparency is laid on white, 16 bits are scaled to 8; colour profiles are ignored.
 
-    Raises `MediaError`: `not_media` where the content is no picture, `truncated`, and the causes of `open_picture`.
+    Raises `MediaError`: `not_media` where the content is no picture, `truncated`, `too_large` where memory does not
+    suffice, and the causes of `open_picture`.
     """
     image = open_picture(path)
     if image is None:
@@ -71,6 +75,10 @@ def read_still(path: str | os.PathLike[str]) -> np.ndarray:
     with image:
         try:
             return to_rgb(image)
+        except MemoryError as error:
+            width, height = image.size
+            message = f"not enough memory to decode {width:,} x {height:,} pixels: scale it down"
+            raise MediaError(path, "too_large", message) from error
         except Exception as error:  # decoders raise anything, from OSError to struct.error
             cause = "truncated" if "truncated" in str(error) else "undecodable"
             raise MediaError(path, cause, f"the picture cannot be decoded: {error}") from error
@@ -84,9 +92,14 @@ def to_rgb(image: Image.Image) -> np.ndarray:
     if image.mode.startswith(("I", "F")):
         return np.repeat(_eight_bits(np.asarray(image))[..., None], 3, axis=2)
     if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
-    return np.array(image.convert("RGB"))
+        image = _on_white(image if image.mode == "RGBA" else image.convert("RGBA"))
+    return np.array(image if image.mode == "RGB" else image.convert("RGB"))
+
+
+def _on_white(rgba: Image.Image) -> Image.Image:
+    white = Image.new("RGB", rgba.size, "white")
+    white.paste(rgba, mask=rgba.getchannel("A"))
+    return white
 
 
 def _eight_bits(grey: np.ndarray) -> np.ndarray:
@@ -96,12 +109,17 @@ def _eight_bits(grey: np.ndarray) -> np.ndarray:
     minimum becomes 0 and their maximum 255.
     """
     if grey.dtype == np.uint16:
-        return ((grey.astype(np.uint32) + 128) // 257).astype(np.uint8)
-    values = np.nan_to_num(grey.astype(np.float64))
-    low, high = values.min(), values.max()
+        return ((np.arange(65536) + 128) // 257).astype(np.uint8)[grey]
+    tops = range(0, len(grey), BAND)  # in bands, as doubles of a large picture are very large
+
+    def values(top: int) -> np.ndarray:
+        return np.nan_to_num(grey[top : top + BAND].astype(np.float64))
+
+    low, high = min(values(top).min() for top in tops), max(values(top).max() for top in tops)
     if grey.dtype.kind == "f" and low >= 0 and high <= 1:
         low, high = 0.0, 1.0
-    return np.round((values - low) * (255 / max(high - low, 1e-12))).astype(np.uint8)
+    scale = 255 / max(high - low, 1e-12)
+    return np.concatenate([np.round((values(top) - low) * scale).astype(np.uint8) for top in tops])
 
 
 def bit_depth(image: Image.Image, head: bytes) -> int:

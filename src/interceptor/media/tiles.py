@@ -6,10 +6,15 @@ import cv2
 import numpy as np
 
 
-def fitted(rgb: np.ndarray, side: int) -> np.ndarray:
-    """uint8[H, W, 3] squeezed or enlarged to uint8[side, side, 3]."""
-    shrinks = rgb.shape[0] * rgb.shape[1] > side * side
-    return cv2.resize(rgb, (side, side), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+def fitted(array: np.ndarray, side: int) -> np.ndarray:
+    """[H, W] or [H, W, 3] of any size squeezed or enlarged to a square of `side` pixels, of the same dtype."""
+    return resized(array, side, side)
+
+
+def resized(array: np.ndarray, width: int, height: int) -> np.ndarray:
+    """[H, W] or [H, W, 3] at another size, averaged where it shrinks, else interpolated; of the same dtype."""
+    shrinks = array.shape[0] * array.shape[1] > width * height
+    return cv2.resize(array, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
 def starts(length: int, tile: int, overlap: int) -> list[int]:

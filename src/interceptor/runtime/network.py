@@ -19,6 +19,9 @@ import openvino as ov
 
 from interceptor.runtime.weights import WeightError
 
+_NO_MEMORY = ("bad_alloc", "can't alloc", "could not create a memory")
+"""What the runtime's errors say where memory ran out."""
+
 DYNAMIC_QUANTIZATION_GROUP = 64
 """Activations of layers with 8-bit weights are quantised in groups of this many channels at run time."""
 
@@ -48,8 +51,9 @@ class Network:
     code. `outputs` names the ones to compute, in their order (all by default). `quantized=True` lets layers whose
     weights are 8-bit integers also multiply in 8 bits (scales found per group at run time).
 
-    Raises `FileNotFoundError` if there is no such file and `WeightError` (naming the file) if it is not a valid
-    network. The runtime refuses a file whose external weights are a link out of its folder, too.
+    Raises `FileNotFoundError` if there is no such file, `WeightError` (naming the file) if it is not a valid network,
+    and `MemoryError` where there is no room for it. The runtime refuses a file whose external weights are a link out of
+    its folder, too.
     """
 
     def __init__(
@@ -78,17 +82,27 @@ class Network:
             if shape is not None:
                 model.reshape({model.input(0): list(shape)})
             self._compiled = _core().compile_model(model, "CPU", config)
+            self._request = self._compiled.create_infer_request()
         except RuntimeError as error:
+            _raise_if_no_memory(error)
             raise WeightError(f"{self.path}: the inference runtime cannot load this network: {error}") from error
-        self._request = self._compiled.create_infer_request()
         self._lock = Lock()
         self.outputs = [output.get_any_name() for output in self._compiled.outputs]
 
     def __call__(self, *inputs: np.ndarray) -> list[np.ndarray]:
-        """Run once; returns one new array for each of `outputs`.
+        """Run once; returns one new array for each of `outputs`. Raises `MemoryError`.
 
         Threads may share a network: they take turns, each run using all `threads`.
         """
         with self._lock:
-            self._request.infer(list(inputs), share_inputs=True)
+            try:
+                self._request.infer(list(inputs), share_inputs=True)
+            except RuntimeError as error:
+                _raise_if_no_memory(error)
+                raise
             return [np.array(self._request.get_output_tensor(i).data) for i in range(len(self.outputs))]
+
+
+def _raise_if_no_memory(error: RuntimeError) -> None:
+    if any(words in str(error) for words in _NO_MEMORY):
+        raise MemoryError(str(error)) from error
