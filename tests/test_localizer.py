@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 
 import numpy as np
@@ -231,32 +230,3 @@ def test_the_loss_falls_towards_the_truth_and_leaves_out_what_is_ignored(name: s
     assert float(localisation_loss(shouted, targets, member)) == pytest.approx(
         float(localisation_loss(truth, targets, member))
     )
-
-
-def test_bad_pictures_are_named_and_the_others_done(
-    localizer: Localizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from typer.testing import CliRunner
-
-    from interceptor.cli import app
-    from interceptor.detect import localize
-
-    monkeypatch.setattr(localize, "Localizer", lambda **settings: localizer)
-    Image.new("L", (1, 300), 128).save(tmp_path / "narrow.png")
-    whole = tmp_path / "whole.jpg"
-    Image.fromarray(picture(1)).convert("CMYK").save(whole)
-    (tmp_path / "cut.jpg").write_bytes(whole.read_bytes()[:900])
-    (tmp_path / "text.png").write_text("no picture")
-    out = tmp_path / "out"
-    names = ("narrow.png", "cut.jpg", "text.png", "whole.jpg")
-    done = CliRunner().invoke(
-        app, ["localize", *(str(tmp_path / name) for name in names), "--out", str(out), "--format", "json"]
-    )
-    assert done.exit_code == 1
-    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    assert [Path(line["path"]).name for line in lines] == list(names)
-    assert [line["error"] and line["error"]["cause"] for line in lines] == [None, "truncated", "not_media", None]
-    for line in (lines[0], lines[3]):
-        assert {"path", "verdict", "probability", "instances"} <= set(line)
-        for file in line["files"].values():
-            assert Image.open(file).size == (line["width"], line["height"])

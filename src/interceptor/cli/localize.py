@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
 import typer
 
 from interceptor.cli.options import Format, OutputFormat
-from interceptor.cli.scan import expand
+from interceptor.cli.stills import Stills, picture_paths, print_line
 from interceptor.console import progress_bars, say, stdout, usage
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from interceptor.detect.localize import Localizer
 
 
 class Method(StrEnum):
@@ -25,101 +29,119 @@ class Method(StrEnum):
     both = "both"
 
 
-Preset = Annotated[str, typer.Option(help="precise, balanced or sensitive.")]
-Looks = Annotated[str, typer.Option(help="whole, tiles, or auto: tiles for what is longer than 1024 pixels.")]
-Flips = Annotated[int, typer.Option(help="1, 4 or 8: looks also at the mirrored and turned picture.")]
+PresetName = Annotated[str, typer.Option("--preset", help="precise, balanced or sensitive.")]
+Looks = Annotated[str, typer.Option("--mode", help="whole, tiles, or auto: tiles for what is longer than 1024 pixels.")]
+Flips = Annotated[int, typer.Option("--flips", help="1, 4 or 8: looks also at the mirrored and turned picture.")]
+JoinName = Annotated[str, typer.Option("--join", help="What becomes of the flips' maps: mean or max.")]
+TierName = Annotated[str, typer.Option("--tier", help="standard, or full: the networks in --models.")]
+Models = Annotated[
+    Path | None,
+    typer.Option("--models", envvar="INTERCEPTOR_MODELS", help="Folder of the full tier's networks and their card."),
+]
+
+
+def localizer_of(tier: str, models: Path | None, preset: str, mode: str, flips: int, join: str) -> Localizer:
+    """Raises `ValueError` and `WeightError`."""
+    from interceptor.detect.localize import Localizer
+    from interceptor.runtime.weights import FOLDER
+
+    if tier == "full" and models is None:
+        raise ValueError("the full tier needs the folder of its networks: --models DIR, or INTERCEPTOR_MODELS")
+    folder = models if tier == "full" and models is not None else FOLDER
+    return Localizer(folder=folder, tier=tier, preset=preset, mode=mode, flips=flips, join=join)
 
 
 def localize(
     paths: Annotated[list[str], typer.Argument(help="Pictures, folders or globs.")],
-    out: Annotated[Path, typer.Option(help="Folder for probability maps, masks and overlays.")],
-    preset: Preset = "balanced",
+    out: Annotated[Path, typer.Option(help="Folder for probability maps, masks, overlays and JSON files.")],
+    preset: PresetName = "balanced",
     mode: Looks = "auto",
     flips: Flips = 1,
+    join: JoinName = "mean",
+    tier: TierName = "standard",
+    models: Models = None,
     output: OutputFormat = Format.text,
 ) -> None:
     """Find where pictures were altered."""
-    from interceptor.detect.localize import Localizer
-    from interceptor.media import MediaError, read_still
     from interceptor.report.files import ReportError, check_target, page_name
-    from interceptor.report.localization import localization_error_json, localization_json, write_localization
-    from interceptor.report.text import printable
+    from interceptor.report.localization import error_json, localization_json, localization_text, write_localization
     from interceptor.runtime.weights import WeightError
 
-    files, text = list(expand(paths)), stdout()
-    failed, taken = False, set[str]()
+    text, taken = stdout(), set[str]()
     with usage(ReportError, ValueError, WeightError), progress_bars() as progress:
+        files = [file for file in picture_paths(paths) if out.resolve() not in file.resolve().parents]
         if not files:
-            raise ValueError(f"no pictures in {', '.join(paths)}")
+            raise ValueError(f"only results of earlier runs in {', '.join(paths)}")
         check_target(out, several=True)
-        localizer = Localizer(preset=preset, mode=mode, flips=flips)
+        localizer = localizer_of(tier, models, preset, mode, flips, join)
         task, tiles = progress.add_task("looking", total=len(files)), progress.add_task("tiles", visible=False)
-        for file in files:
+        stills = Stills(files, error_json if output is Format.json else None, lambda: progress.advance(task))
+        for file, rgb in stills:
             try:
-                rgb = read_still(file)
-            except MediaError as error:
-                failed = True
-                say(f"error: {error}", style="red")
-                if output is Format.json:
-                    _line(localization_error_json(file, error.cause, error.message))
+                found = localizer.localize(
+                    rgb, lambda done, total: progress.update(tiles, completed=done, total=total, visible=total > 1)
+                )
+                written = write_localization(file, rgb, found, out / page_name(str(file), taken).removesuffix(".html"))
+            except MemoryError:
+                size = f"{rgb.shape[1]:,} x {rgb.shape[0]:,}"
+                stills.fail(file, "too_large", f"not enough memory for a picture of {size} pixels: scale it down")
                 continue
-            finally:
-                progress.advance(task)
-            found = localizer.localize(
-                rgb, lambda done, total: progress.update(tiles, completed=done, total=total, visible=total > 1)
-            )
-            written = write_localization(rgb, found, out / page_name(str(file), taken).removesuffix(".html"))
             if output is Format.json:
-                _line(localization_json(file, found, written))
-                continue
-            regions = f"{len(found.instances)} region{'' if len(found.instances) == 1 else 's'}"
-            text.print(
-                printable(f"{file}: {found.verdict} ({found.probability:.2f}), {regions}, {found.mask.mean():.2%}"),
-                markup=False,
-                highlight=False,
-            )
-    raise typer.Exit(1 if failed else 0)
+                print_line(localization_json(file, found, written))
+            else:
+                text.print(localization_text(file, found), markup=False, highlight=False)
+    raise typer.Exit(1 if stills.failed else 0)
 
 
 def submit(
     images: Annotated[Path, typer.Argument(help="Folder of pictures; names without suffix are the case ids.")],
     out: Annotated[Path, typer.Option(help="The CSV to write.")],
     method: Annotated[Method, typer.Option(help="What finds the instances.")] = Method.both,
-    preset: Preset = "balanced",
+    preset: PresetName = "balanced",
     mode: Looks = "auto",
     flips: Flips = 1,
+    join: JoinName = "mean",
+    tier: TierName = "standard",
+    models: Models = None,
 ) -> None:
     """Write a submission for the Recod.ai/LUC contest."""
     from interceptor.datasets.pictures import picture_files
     from interceptor.detect.copymove import instances, match
-    from interceptor.detect.localize import Localizer
     from interceptor.detect.submission import write_submission
-    from interceptor.media import MediaError, read_still
+    from interceptor.report.files import ReportError, check_file
     from interceptor.runtime.weights import WeightError
 
-    with usage(ValueError, OSError, MediaError, WeightError), progress_bars() as progress:
+    def found(rgb: np.ndarray) -> Iterable[np.ndarray]:
+        """An instance bool[H, W] after the other."""
+        if method is not Method.localizer and len(copied := instances(match(rgb), rgb.shape)):
+            return copied  # matching evidence wins
+        if localizer is None:
+            return ()
+        altered = localizer.localize(rgb)
+        if altered.verdict == "authentic" or (method is Method.both and altered.verdict != "forged"):
+            return ()
+        return (altered.labels == number for number in range(1, len(altered.instances) + 1))
+
+    def rows() -> Iterator[tuple[str, Iterable[np.ndarray]]]:
+        for file, rgb in stills:
+            yield file.stem, found(rgb)
+        if len(stills.failed) == len(files):
+            raise ValueError("none of the pictures could be read")
+        for file in stills.failed:
+            say(f"case {file.stem} could not be read and is put down as authentic, since each needs its row")
+            yield file.stem, ()
+
+    with usage(ReportError, ValueError, OSError, WeightError), progress_bars() as progress:
         files = picture_files(images)
         if not files:
             raise ValueError(f"{images}: the folder holds no pictures")
-        localizer = None if method is Method.matcher else Localizer(preset=preset, mode=mode, flips=flips)
-
-        def found(file: Path) -> np.ndarray:
-            rgb = read_still(file)
-            copied = np.zeros((0, *rgb.shape[:2]), bool)
-            if method is not Method.localizer:
-                copied = instances(match(rgb), rgb.shape)
-            if localizer is None or len(copied):  # matching evidence wins
-                return copied
-            altered = localizer.localize(rgb)
-            if altered.verdict == "authentic" or (method is Method.both and altered.verdict != "forged"):
-                return copied
-            return altered.labels == np.arange(1, len(altered.instances) + 1)[:, None, None]
-
-        rows = ((file.stem, found(file)) for file in progress.track(files, description="looking"))
-        write_submission(out, rows)
+        cases = {file.stem: file for file in files}
+        if twice := [file for file in files if cases[file.stem] != file]:
+            raise ValueError(f"{twice[0]} and {cases[twice[0].stem]} are one case: keep one")
+        check_file(out)
+        localizer = None if method is Method.matcher else localizer_of(tier, models, preset, mode, flips, join)
+        task = progress.add_task("looking", total=len(files))
+        stills = Stills(files, None, lambda: progress.advance(task))
+        write_submission(out, rows())
     say(f"{out}: {len(files)} cases")
-
-
-def _line(text: str) -> None:
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+    raise typer.Exit(1 if stills.failed else 0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
@@ -12,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from interceptor.cli.options import Format, OutputFormat
-from interceptor.cli.scan import expand
-from interceptor.console import progress_bars, say, stdout, usage
+from interceptor.cli.stills import Stills, picture_paths, print_line
+from interceptor.console import progress_bars, stdout, usage
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,28 +31,17 @@ def match(
     """Find what was copied from where in pictures (copy-move). States facts, no verdict."""
     from interceptor.detect.copymove import match as match_within
     from interceptor.detect.copymove import match_across
-    from interceptor.media.errors import MediaError
-    from interceptor.media.stills import read_still
 
-    files = list(expand(paths))
     with usage(ValueError, OSError):
-        if not files:
-            raise ValueError(f"no pictures in {', '.join(paths)}")
+        files = picture_paths(paths)
         if out is not None:
             out.mkdir(parents=True, exist_ok=True)
     read: list[Path] = []
     pictures: list[np.ndarray] = []
-    failed = False
     with progress_bars() as progress:
-        for file in progress.track(files, description="matching"):
-            try:
-                rgb = read_still(file)
-            except MediaError as error:
-                failed = True
-                say(f"error: {error}", style="red")
-                if output is Format.json:
-                    _print_json({"path": str(file), "error": {"cause": error.cause, "message": error.message}})
-                continue
+        task = progress.add_task("matching", total=len(files))
+        stills = Stills(files, _error if output is Format.json else None, lambda: progress.advance(task))
+        for file, rgb in stills:
             found = match_within(rgb)
             _print_one(file, rgb, found, output)
             if out is not None and found:
@@ -68,7 +56,11 @@ def match(
             for pair, group in groupby(sorted(found, key=_files), key=_files):
                 name = "across_" + "_".join(f"{i:03d}_{read[i].stem}" for i in pair)
                 _write(out, name, [pictures[i] for i in pair], [_as_pair(one) for one in group])
-    raise typer.Exit(1 if failed else 0)
+    raise typer.Exit(1 if stills.failed else 0)
+
+
+def _error(file: Path, cause: str, message: str) -> str:
+    return json.dumps({"path": str(file), "error": {"cause": cause, "message": message}})
 
 
 def _files(found: Match) -> tuple[int, int]:
@@ -124,8 +116,7 @@ def _line(one: Match) -> str:
 
 
 def _print_json(facts: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(facts) + "\n")
-    sys.stdout.flush()
+    print_line(json.dumps(facts))
 
 
 def _write(out: Path, name: str, pictures: Sequence[np.ndarray], found: Sequence[Match]) -> None:

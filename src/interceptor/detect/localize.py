@@ -1,4 +1,4 @@
-"""Where a picture was altered: the standard localizer at work. No PyTorch."""
+"""Where a picture was altered: the localizers at work. No PyTorch."""
 
 from __future__ import annotations
 
@@ -6,27 +6,36 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 import cv2
 import numpy as np
 
-from interceptor.media.tiles import feather, fitted, starts
+from interceptor.detect.instances import Instance, find_instances
+from interceptor.detect.sight import FullSight, Sight, StandardSight
+from interceptor.media.tiles import feather, resized, starts
 from interceptor.metrics.calibration import Platt, RiskCurve
 from interceptor.metrics.maps import combined, top_score
-from interceptor.runtime.network import Network
 from interceptor.runtime.weights import FOLDER, WeightError, load_card
 
-SIDE = 448
-"""Pixels a side of what the network sees."""
+Option = TypeVar("Option", bound=StrEnum)
+
 OVERLAP = 64
 """Pixels that neighbouring tiles share, at least."""
 LARGEST_WHOLE = 1024
 """Pixels of the longer side up to which a picture is looked at as a whole unless told otherwise."""
 DARK, DIM, BRIGHT = 50, 80, 200
 """Mean grey below or above which the threshold moves: by -0.10, -0.05 and +0.05."""
-REFERENCE = 512 * 512
-"""Least areas are given in pixels of a picture of this many."""
+
+
+class Tier(StrEnum):
+    """Which localizers look: those that ship, or the six networks of their own that can be installed."""
+
+    standard = "standard"
+    full = "full"
+
+
+CARDS = {Tier.standard: "localizer.json", Tier.full: "localizer_full.json"}
 
 
 class Mode(StrEnum):
@@ -35,6 +44,13 @@ class Mode(StrEnum):
     auto = "auto"
     whole = "whole"
     tiles = "tiles"
+
+
+class Join(StrEnum):
+    """What becomes of the maps of several flips."""
+
+    mean = "mean"
+    max = "max"
 
 
 @dataclass(frozen=True)
@@ -57,20 +73,6 @@ PRESETS = {
 
 
 @dataclass(frozen=True)
-class Instance:
-    """A connected region called altered."""
-
-    box: tuple[int, int, int, int]
-    """Left, top, width and height in pixels."""
-    area: int
-    """Pixels."""
-    share: float
-    """Of the picture."""
-    probability: float
-    """The mean over its pixels."""
-
-
-@dataclass(frozen=True)
 class Localization:
     """What was found in one picture."""
 
@@ -79,7 +81,7 @@ class Localization:
     mask: np.ndarray
     """bool[H, W]: the instances."""
     labels: np.ndarray
-    """int32[H, W]: 0, or the number of the instance, counted from 1."""
+    """Unsigned integers [H, W]: 0, or the number of the instance, counted from 1."""
     instances: list[Instance]
     """Largest first."""
     probability: float
@@ -89,44 +91,63 @@ class Localization:
     """From which a pixel was called."""
     tiles: int
     """Looks at the picture, flips not counted."""
+    seen: int
+    """Pixels a side of what a network saw at once; smaller than usual where memory ran out."""
 
 
 class Localizer:
-    """The network with the calibration of its card.
+    """A tier's localizers with the calibration of their card.
 
-    `mode` as in `Mode`; `flips` 1, 4 or 8: every look also at the mirrored (and turned) picture, joined by `join`.
-    Raises `WeightError` for files that are not what the card says, `ValueError` for settings there are none of.
+    The card and the files it names lie in `folder`: `localizer.json` for the standard tier, `localizer_full.json` for
+    the full one. `flips` 1, 4 or 8: every look also at the mirrored (and turned) picture, joined by `join`. Raises
+    `WeightError` for files that are not what the card says, `ValueError` for settings there are none of.
     """
 
     def __init__(
         self,
         folder: Path = FOLDER,
         *,
+        tier: Tier | str = Tier.standard,
         preset: str = "balanced",
         mode: Mode | str = Mode.auto,
         flips: int = 1,
-        join: Literal["mean", "max"] = "mean",
+        join: Join | str = Join.mean,
     ) -> None:
         if preset not in PRESETS:
             raise ValueError(f"no preset {preset!r}; choose from {', '.join(PRESETS)}")
         if flips not in (1, 4, 8):
             raise ValueError(f"flips are 1, 4 or 8, not {flips}")
-        self.preset, self.mode, self.flips, self.join = PRESETS[preset], Mode(mode), flips, join
-        self.card = load_card("localizer", folder)
+        self.preset, self.mode, self.flips, self.join = PRESETS[preset], _choice(Mode, mode), flips, _choice(Join, join)
+        tier = _choice(Tier, tier)
+        path = folder / CARDS[tier]
+        self.card = load_card(path.stem, folder)
         try:
             self._names = list(self.card["members"])
-            self._weights, self._union = self.card["weights"], self.card["union"]
+            self._weights, self._union = dict(self.card["weights"]), dict(self.card["union"])
             self._offset = float(self.card["pixel_offset"])
             self._platt = Platt(**self.card["calibration"])
             self._forged = RiskCurve(**self.card["thresholds"]["forged"])
             self._authentic = RiskCurve(**self.card["thresholds"]["authentic"])
-        except (KeyError, TypeError) as error:
-            raise WeightError(f"{folder / 'localizer.json'}: the card is of no use ({error!r})") from error
-        self._network = Network(folder / "localizer.onnx", shape=(1, SIDE, SIDE, 3), outputs=("logits",))
+            self._sight = _sight(tier, folder, self.card, flips)
+        except (KeyError, TypeError, ValueError) as error:
+            raise WeightError(f"{path}: the card is of no use ({error!r})") from error
+        if not self._names or sorted(self._names) != sorted([*self._weights, *self._union]):
+            raise WeightError(f"{path}: each member must stand in either weights or union")
 
     def localize(self, rgb: np.ndarray, progress: Callable[[int, int], None] | None = None) -> Localization:
-        """Look at a picture uint8[H, W, 3] RGB of any size; `progress` is told (tiles done, in all)."""
-        logits, scores = self._look(rgb, progress or (lambda done, total: None))
+        """Look at a picture uint8[H, W, 3] RGB of any size; `progress` is told (tiles done, in all).
+
+        Raises `MemoryError`. A picture of n pixels needs about 12 n bytes beside its own, see docs/localize.md.
+        """
+        try:
+            return self._localize(rgb, progress or (lambda done, total: None))
+        except cv2.error as error:
+            if error.code == cv2.Error.StsNoMem:
+                raise MemoryError(str(error)) from error
+            raise
+
+    def _localize(self, rgb: np.ndarray, progress: Callable[[int, int], None]) -> Localization:
+        logits, scores = self._look(rgb, progress)
         score = float(max(scores))
         probability = float(self._platt.apply(score))
         # No place is likelier to be altered than the picture is: this keeps most authentic pictures free of specks.
@@ -140,7 +161,15 @@ class Localizer:
         elif score <= low:
             verdict = "authentic"
         return Localization(
-            probability_map, labels > 0, labels, instances, probability, verdict, threshold, len(scores)
+            probability_map,
+            labels > 0,
+            labels,
+            instances,
+            probability,
+            verdict,
+            threshold,
+            len(scores),
+            self._sight.tile,
         )
 
     def _look(self, rgb: np.ndarray, progress: Callable[[int, int], None]) -> tuple[np.ndarray, list[float]]:
@@ -148,31 +177,31 @@ class Localizer:
         height, width = rgb.shape[:2]
         tiled = self.mode is Mode.tiles or (self.mode is Mode.auto and max(height, width) > LARGEST_WHOLE)
         if not tiled:
-            seen = self._map(fitted(rgb, SIDE))
+            seen = self._map(rgb)
             progress(1, 1)
-            return _enlarged(seen - self._offset, width, height), [float(top_score(seen))]
-        tops, lefts = starts(height, SIDE, OVERLAP), starts(width, SIDE, OVERLAP)
-        down, across = feather(tops, SIDE, height), feather(lefts, SIDE, width)
+            return resized(seen - np.float32(self._offset), width, height), [float(top_score(seen))]
+        side = self._sight.side
+        tops, lefts = starts(height, side, OVERLAP), starts(width, side, OVERLAP)
+        down, across = feather(tops, side, height), feather(lefts, side, width)
         logits, scores = np.zeros((height, width), np.float32), []
         for row, top in enumerate(tops):
             for column, left in enumerate(lefts):
-                tile = rgb[top : top + SIDE, left : left + SIDE]
+                tile = rgb[top : top + side, left : left + side]
                 h, w = tile.shape[:2]
-                seen = self._map(fitted(tile, SIDE))
+                seen = self._map(tile)
                 scores.append(float(top_score(seen)))
                 share = down[row, top : top + h, None] * across[column, left : left + w]
-                logits[top : top + h, left : left + w] += share * _enlarged(seen - self._offset, w, h)
+                logits[top : top + h, left : left + w] += share * resized(seen - np.float32(self._offset), w, h)
                 progress(len(scores), len(tops) * len(lefts))
         return logits, scores
 
-    def _map(self, picture: np.ndarray) -> np.ndarray:
-        """uint8[448, 448, 3] to the members' common logits float32[112, 112]."""
-        maps = []
-        for turn in range(self.flips):
-            laid = _laid(picture, turn)
-            members = self._network(np.ascontiguousarray(laid[None]))[0][0]
-            maps.append(_laid_back(combined(members, self._names, self._weights, self._union), turn))
-        return np.max(maps, axis=0) if self.join == "max" else np.mean(maps, axis=0)
+    def _map(self, patch: np.ndarray) -> np.ndarray:
+        """uint8[H, W, 3] to the members' common logits float32[h, w], as large as the networks paint them."""
+        seen = self._sight(patch)
+        if len(seen[0]) != len(self._names):
+            raise WeightError(f"the network paints {len(seen[0])} maps, its card names {len(self._names)} members")
+        maps = [combined(members, self._names, self._weights, self._union) for members in seen]
+        return np.max(maps, axis=0) if self.join is Join.max else np.mean(maps, axis=0)
 
     def _thresholds(self, tiles: int) -> tuple[float, float]:
         """Scores (authentic at or below, forged at or above); the highest of many tiles is held to a lower rate each,
@@ -183,49 +212,27 @@ class Localizer:
         return min(self._authentic.interpolate(fpr), forged), forged
 
 
-def find_instances(probability_map: np.ndarray, threshold: float, area: float) -> tuple[np.ndarray, list[Instance]]:
-    """Regions of float32[H, W] at `threshold` or above, connected over corners too, largest first.
+def _choice(options: type[Option], value: str) -> Option:
+    """Raises `ValueError` naming the options."""
+    try:
+        return options(value)
+    except ValueError:
+        raise ValueError(f"no {options.__name__.lower()} {value!r}; choose from {', '.join(options)}") from None
 
-    Smaller ones than `area`, in pixels of a picture of 512 x 512, are left out. Returns the labels int32[H, W] and the
-    instances.
-    """
-    height, width = probability_map.shape
-    called = (probability_map >= threshold).astype(np.uint8)
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(called, connectivity=8)
-    areas = stats[:, cv2.CC_STAT_AREA].copy()
-    areas[0] = 0
-    kept = [i for i in np.argsort(-areas, kind="stable") if areas[i] >= max(1, area * height * width / REFERENCE)]
-    renamed = np.zeros(count, np.int32)
-    renamed[kept] = np.arange(1, len(kept) + 1)
-    instances = []
-    for i in kept:
-        left, top, w, h, size = (int(value) for value in stats[i])
-        box = np.s_[top : top + h, left : left + w]
-        mean = float(probability_map[box][labels[box] == i].mean())
-        instances.append(Instance((left, top, w, h), size, size / (height * width), mean))
-    np.take(renamed, labels, out=labels, mode="clip")  # in place: such maps can be large
-    return labels, instances
+
+def _sight(tier: Tier, folder: Path, card: dict[str, Any], flips: int) -> Sight:
+    """Raises `WeightError`, and `KeyError` or `TypeError` for a card that says too little."""
+    if tier is Tier.standard:
+        return StandardSight(folder / "localizer.onnx", flips)
+    return FullSight(
+        {folder / f"localizer_full_{name}.onnx": card["channels"][name] for name in card["members"]}, flips
+    )
 
 
 def _brightness(rgb: np.ndarray) -> float:
     """What a picture's mean grey adds to the threshold."""
     grey = float(np.mean(cv2.mean(rgb)[:3]))
     return -0.10 if grey < DARK else -0.05 if grey < DIM else 0.05 if grey > BRIGHT else 0.0
-
-
-def _enlarged(values: np.ndarray, width: int, height: int) -> np.ndarray:
-    return cv2.resize(values.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
-
-
-def _laid(array: np.ndarray, turn: int) -> np.ndarray:
-    """One of eight ways to lay a square picture: 0 to 3 mirrored across no, one or both axes, 4 to 7 turned too."""
-    turned = np.rot90(array) if turn >= 4 else array
-    return turned[:: -1 if turn & 1 else 1, :: -1 if turn & 2 else 1]
-
-
-def _laid_back(array: np.ndarray, turn: int) -> np.ndarray:
-    mirrored = array[:: -1 if turn & 1 else 1, :: -1 if turn & 2 else 1]
-    return np.rot90(mirrored, -1) if turn >= 4 else mirrored
 
 
 def _sigmoid(values: np.ndarray) -> np.ndarray:

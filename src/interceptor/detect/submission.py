@@ -70,8 +70,8 @@ def check_runs(runs: Sequence[int], shape: tuple[int, int] | None = None) -> Non
         raise ValueError(f"the last run ends at pixel {end} of a picture of {shape[0]} x {shape[1]} pixels")
 
 
-def encode_annotation(instances: NDArray[np.bool_]) -> str:
-    """The annotation of instances bool[n, H, W]; those without a pixel are left out, and none is `authentic`."""
+def encode_annotation(instances: Iterable[NDArray[np.bool_]]) -> str:
+    """The annotation of instances, bool[H, W] each; those without a pixel are left out, and none is `authentic`."""
     lists = [json.dumps(encode_runs(plane)) for plane in instances if plane.any()]
     return ";".join(lists) or AUTHENTIC
 
@@ -102,8 +102,8 @@ def _lists(text: str) -> list[list[int]]:
     return lists
 
 
-def write_submission(path: Path, annotations: Iterable[tuple[str, NDArray[np.bool_]]]) -> None:
-    """Write (case id, instances bool[n, H, W]) as a submission; until it is complete, an older file stays as it was.
+def write_submission(path: Path, annotations: Iterable[tuple[str, Iterable[NDArray[np.bool_]]]]) -> None:
+    """Write (case id, instances bool[H, W]) as a submission; until it is complete, an older file stays as it was.
 
     Raises `ValueError` for an empty or repeated case id, and `OSError` where it cannot be written.
     """
