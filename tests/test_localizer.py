@@ -19,9 +19,11 @@ from interceptor.runtime.network import Network
 from interceptor.runtime.weights import WeightError
 from interceptor.training.checkpoints import sha256, write_json, write_tensors
 from interceptor.training.export import BASE_NAME
-from interceptor.training.localizer import MEMBERS, Member, localisation_loss
-from interceptor.training.localizer_data import FULL, IGNORED, Sample, Source, make, plan, side_of, target
+from interceptor.training.localizer_data import FULL, IGNORED, Sample, Source, make, plan, target
 from interceptor.training.localizer_export import write_localizer
+from interceptor.training.localizer_loss import localisation_loss
+from interceptor.training.localizer_recipes import MEMBERS
+from interceptor.training.localizer_sources import side_of
 from test_self_blend import picture
 from tiny_data import random_base
 
@@ -218,15 +220,15 @@ def test_sources_of_copies_are_not_judged_in_training_but_count_when_measured(so
 
 @pytest.mark.parametrize("name", MEMBERS)
 def test_the_loss_falls_towards_the_truth_and_leaves_out_what_is_ignored(name: str) -> None:
-    member: Member = MEMBERS[name]
+    loss = MEMBERS[name].loss
     targets = torch.zeros(1, MAP, MAP, dtype=torch.uint8)
     targets[0, 20:40, 20:40] = FULL
     truth = torch.where(targets > 0, 4.0, -4.0)
-    losses = [float(localisation_loss(factor * truth, targets, member)) for factor in (1, 0, -1)]
+    losses = [float(localisation_loss(factor * truth, targets, loss)) for factor in (1, 0, -1)]
     assert losses == sorted(losses)
     targets[0, 60:, 60:] = IGNORED
     shouted = truth.clone()
     shouted[0, 60:, 60:] = 9
-    assert float(localisation_loss(shouted, targets, member)) == pytest.approx(
-        float(localisation_loss(truth, targets, member))
+    assert float(localisation_loss(shouted, targets, loss)) == pytest.approx(
+        float(localisation_loss(truth, targets, loss))
     )

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from interceptor import __version__
-from interceptor.cli import audit, evidence, lens, localize, make, masks, measure, pictures, scan
+from interceptor.cli import audit, evidence, lens, localize, localizers, make, masks, measure, pictures, scan
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Media forensics: is it forged, and what is the evidence?"
@@ -23,7 +23,9 @@ app.add_typer(audit.audit, name="audit")
 app.add_typer(masks.check, name="check")
 app.command()(measure.calibrate)
 app.add_typer(make.prepare, name="prepare")
+make.train.command("localizer")(localizers.train_localizer)
 app.add_typer(make.train, name="train")
+app.add_typer(localizers.mine, name="mine")
 app.add_typer(make.export, name="export")
 
 

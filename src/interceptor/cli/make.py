@@ -104,55 +104,6 @@ def train_screen(
     print_found({"out": str(out), "best": card.get("best")}, Format.text)
 
 
-@train.command("localizer")
-def train_localizer(
-    authentic: Annotated[list[str], typer.Option(help="KIND=DIR of authentic pictures to forge from; repeat.")],
-    init: Annotated[Path, typer.Option(help="The foundation's base file.")],
-    labels: Annotated[list[str] | None, typer.Option(help="KIND=DIR of their instance labels, same names.")] = None,
-    edited: Annotated[list[str] | None, typer.Option(help="KIND=IMAGES:MASKS of pictures edited by hand.")] = None,
-    group: Annotated[
-        str | None, typer.Option(help="Pattern in the names of edited pictures: same match, same split.")
-    ] = None,
-    leave_out: Annotated[list[str] | None, typer.Option(help="KIND that is not trained on, for the test.")] = None,
-    val: Annotated[float, typer.Option(min=0, max=0.5, help="Share of pictures for validation.")] = 0.12,
-    test: Annotated[float, typer.Option(min=0, max=0.5, help="Share of pictures kept out for the test.")] = 0.3,
-    out: Annotated[Path, typer.Option(help="Folder of the run; an unfinished run in it goes on.")] = Path(
-        "runs/localizer"
-    ),
-    settings: Annotated[list[str] | None, typer.Option("--set", help="key=value of the recipe.")] = None,
-) -> None:
-    """Train the standard localizer: tokens of made forgeries once, then each member on them."""
-    with training_extra():
-        from interceptor.training.checkpoints import CheckpointError
-        from interceptor.training.localizer import LocalizerRun, Recipe
-        from interceptor.training.localizer_data import authentic_sources, edited_sources
-        from interceptor.training.screen import override
-    with usage(ValueError, CheckpointError, OSError), progress_bars() as progress:
-        objects = dict(_named(text) for text in labels or [])
-        kinds = [_named(text) for text in authentic]
-        if unknown := {*objects, *(leave_out or [])} - {kind for kind, _ in kinds}:
-            raise ValueError(f"no --authentic pictures of the kind {', '.join(sorted(unknown))}")
-        sources = []
-        for kind, folder in kinds:
-            labelled = Path(objects[kind]) if kind in objects else None
-            sources += authentic_sources(kind, Path(folder), labelled, (val, test), leave_out or [])
-        for kind, folders in (_named(text) for text in edited or []):
-            images, _, masks = folders.partition(":")
-            sources += edited_sources(kind, Path(images), Path(masks), (val, test), group)
-        run = LocalizerRun(init, sources, out, override(Recipe(), settings or []), training_report(progress))
-        run.command = command_line(sys.argv[1:])
-        card = run.run()
-    print_found({"out": str(out), "validation": card["validation"]}, Format.text)
-
-
-def _named(text: str) -> tuple[str, str]:
-    """KIND=REST in two. Raises `ValueError`."""
-    kind, equals, rest = text.partition("=")
-    if not (kind and equals and rest):
-        raise ValueError(f"{text!r}: expected KIND=...")
-    return kind, rest
-
-
 @train.command("specialist")
 def train_specialist_command(
     code: Annotated[str, typer.Argument(help="ll, bg, av, cm, rr or tm.")],

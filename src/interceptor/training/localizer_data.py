@@ -6,7 +6,6 @@ of the split, decided by their names.
 
 from __future__ import annotations
 
-import re
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,8 +15,7 @@ import cv2
 import numpy as np
 
 from interceptor.datasets.masks import joined, read_instances
-from interceptor.datasets.pictures import authentic_pictures, by_stem, pair_folders
-from interceptor.forges.pictures import KINDS, ForgeError, draw_recompression, forge
+from interceptor.forges.pictures import KINDS, ForgedPicture, ForgeError, draw_recompression, forge
 from interceptor.media.stills import read_still
 from interceptor.models.localizer import MAP
 
@@ -40,7 +38,13 @@ class Source:
     labels: Path | None = None
     """Its objects, as instance labels."""
     mask: Path | None = None
-    """Where it was edited by hand."""
+    """Where it was forged, for a picture that is not to be forged any more."""
+    convention: str = "binary"
+    """How that mask is to be read (see `datasets.masks`)."""
+
+    def truth(self) -> np.ndarray | None:
+        """Where it was forged, bool[H, W]; None for an authentic picture. Raises `MaskError`."""
+        return None if self.mask is None else joined(read_instances(self.mask, self.convention))
 
 
 @dataclass(frozen=True)
@@ -60,47 +64,6 @@ class Sample:
     @property
     def forged(self) -> bool:
         return bool(self.forge) or self.source.mask is not None
-
-
-def side_of(key: str, shares: tuple[float, float]) -> str:
-    """`val` or `test` for these shares of all names, else `train`: by the name alone."""
-    place = zlib.crc32(key.encode()) / 2**32
-    return "val" if place < shares[0] else "test" if place < sum(shares) else "train"
-
-
-def authentic_sources(
-    kind: str, folder: Path, labels: Path | None, shares: tuple[float, float], left_out: Sequence[str]
-) -> list[Source]:
-    """The authentic pictures below a folder; those of a kind in `left_out` are all for the test."""
-    objects = by_stem(labels) if labels is not None else {}
-    return [
-        Source(
-            picture.path,
-            kind,
-            "test" if kind in left_out else side_of(f"{kind}/{picture.group}", shares),
-            picture.group,
-            objects.get(picture.group),
-        )
-        for picture in authentic_pictures(folder)
-    ]
-
-
-def edited_sources(
-    kind: str, images: Path, masks: Path, shares: tuple[float, float], group: str | None = None
-) -> list[Source]:
-    """Pictures edited by hand, and their masks.
-
-    `group` is a pattern; pictures whose names give the same match stay on one side. Raises `ValueError` where a
-    picture has no mask.
-    """
-    sources = []
-    for picture in pair_folders(images, masks)[0]:
-        if picture.mask_path is None:
-            raise ValueError(f"{picture.path}: no mask of this name in {masks}")
-        found = re.search(group, picture.group) if group else None
-        key = found[0] if found else picture.group
-        sources.append(Source(picture.path, kind, side_of(f"{kind}/{key}", shares), key, mask=picture.mask_path))
-    return sources
 
 
 def plan(sources: Sequence[Source], split: str, authentic: int, forged: int, edited: int, seed: int) -> list[Sample]:
@@ -148,8 +111,9 @@ def make(sample: Sample, *, changed: bool = True) -> tuple[np.ndarray, np.ndarra
     for attempt in range(8):
         rng = np.random.default_rng([sample.seed, attempt])
         rgb, labels = _read(source)
-        if source.mask is not None:
-            mask = joined(read_instances(source.mask)).astype(np.uint8)
+        truth = source.truth()
+        if truth is not None:
+            mask = truth.astype(np.uint8)
             turn = int(rng.integers(8))
             rgb, mask = _turned(rgb, turn), _turned(mask, turn)
             return (_treated(rgb, rng) if rng.random() < 0.5 else rgb), mask
@@ -161,19 +125,25 @@ def make(sample: Sample, *, changed: bool = True) -> tuple[np.ndarray, np.ndarra
             made = forge(rgb, rng, donor=donor, objects=labels, donor_objects=donor_labels, kind=sample.forge)
         except ForgeError:
             continue
-        mask = made.mask.astype(np.uint8)
-        if made.kind == "copy_move" and changed:
-            differs = (made.image != rgb).any(axis=2).astype(np.uint8)
-            copies = cv2.morphologyEx(differs, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
-            mask[(mask > 0) & (copies == 0)] = IGNORED
-        return _treated(made.image, rng), mask
+        return _treated(made.image, rng), altered(rgb, made) if changed else made.mask.astype(np.uint8)
     raise ForgeError(f"{source.path}: no {sample.forge} works on it")
+
+
+def altered(before: np.ndarray, made: ForgedPicture) -> np.ndarray:
+    """The mask of a forgery of `before`, uint8[h, w]: 1 where it was altered, `IGNORED` on the source of a copy."""
+    mask = made.mask.astype(np.uint8)
+    if made.kind == "copy_move":
+        differs = (made.image != before).any(axis=2).astype(np.uint8)
+        copies = cv2.morphologyEx(differs, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
+        mask[(mask > 0) & (copies == 0)] = IGNORED
+    return mask
 
 
 def as_stored(sample: Sample) -> tuple[np.ndarray, np.ndarray]:
     """A picture edited by hand and its mask as `make` gives them, but neither turned nor treated."""
-    assert sample.source.mask is not None
-    return read_still(sample.source.path), joined(read_instances(sample.source.mask)).astype(np.uint8)
+    truth = sample.source.truth()
+    assert truth is not None
+    return read_still(sample.source.path), truth.astype(np.uint8)
 
 
 def target(mask: np.ndarray) -> np.ndarray:
