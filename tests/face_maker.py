@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,9 +18,11 @@ def face_picture() -> np.ndarray:
     return paste(background(HEIGHT, WIDTH), placement((95, 112), 110))
 
 
-def face_clip(path: Path, count: int = 24, *, second: bool = False, brief: int = 0, gop: int = 12) -> Path:
+def face_clip(
+    path: Path, count: int = 24, *, second: bool = False, brief: int = 0, gop: int = 12, **settings: Any
+) -> Path:
     """Writes a clip of a face drifting to the right, at 25 frames a second. `second`: another face on the right; only
-    on the first `brief` frames, if given.
+    on the first `brief` frames, if given. Other settings are `encode`'s.
     """
     frames = []
     for i in range(count):
@@ -27,4 +30,4 @@ def face_clip(path: Path, count: int = 24, *, second: bool = False, brief: int =
         if second and (not brief or i < brief):
             frame = paste(frame, placement((288, 112), 108), other_person())
         frames.append(frame)
-    return encode(path, frames, options={"crf": "20"}, gop=gop)
+    return encode(path, frames, options={"crf": "20"}, gop=gop, **settings)

@@ -44,6 +44,7 @@ def encode(
     time_base: Fraction | None = None,
     audio: np.ndarray | None = None,
     sample_rate: int = 16_000,
+    layout: str = "mono",
     options: dict[str, str] | None = None,
     format: str | None = None,
     colorspace: int | None = None,
@@ -52,8 +53,8 @@ def encode(
     """Writes a clip and returns its path; the container follows from the name unless `format` is given.
 
     `frames` are uint8[H, W, 3] RGB as stored, `rotation` degrees clockwise for display, `pts` display times in units of
-    `time_base` (default one frame) for a variable rate, `audio` float32[samples] in -1..1. `colorspace` and
-    `color_range` (FFmpeg's numbers) are converted to and tagged.
+    `time_base` (default one frame) for a variable rate, `audio` float32[samples] in -1..1 for all channels of `layout`.
+    `colorspace` and `color_range` (FFmpeg's numbers) are converted to and tagged.
     """
     height, width = frames[0].shape[:2]
     base = time_base or 1 / Fraction(fps)
@@ -71,7 +72,7 @@ def encode(
         sound: Any = None
         if audio is not None:
             sound_codec = "libopus" if path.suffix == ".webm" else "aac"
-            sound = container.add_stream(sound_codec, rate=sample_rate, layout="mono")
+            sound = container.add_stream(sound_codec, rate=sample_rate, layout=layout)
         for number, rgb in enumerate(frames):
             frame = av.VideoFrame.from_ndarray(rgb, format="rgb24")
             frame = frame.reformat(format=pix_fmt, dst_colorspace=colorspace, dst_color_range=color_range)
@@ -80,7 +81,8 @@ def encode(
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
         if sound is not None:
-            samples = av.AudioFrame.from_ndarray(np.asarray(audio, np.float32)[None], format="fltp", layout="mono")
+            channels = np.tile(np.asarray(audio, np.float32), (av.AudioLayout(layout).nb_channels, 1))
+            samples = av.AudioFrame.from_ndarray(channels, format="fltp", layout=layout)
             samples.sample_rate = sample_rate
             samples.pts = 0
             container.mux(sound.encode(samples))

@@ -24,6 +24,8 @@ from interceptor.detect.result import (
     Media,
     Problem,
     ScanResult,
+    Sight,
+    SpecialistScore,
     Timings,
     Verdict,
     Versions,
@@ -489,3 +491,39 @@ def test_printable_text_can_always_be_written(text: str) -> None:
     shown.encode()
     assert not re.search("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", shown)
     assert printable(shown) == shown
+
+
+def test_each_specialist_is_shown_with_what_it_saw_or_why_it_saw_nothing() -> None:
+    result = make_result()
+    face = result.faces[0]
+    face.screen = SpecialistScore(probability=0.934, weight=1.0, reason="decides alone")
+    face.specialists = {
+        "ll": SpecialistScore(probability=0.123, weight=0.0, reason="leans authentic; <b>not</b> counted"),
+        "av": SpecialistScore(probability=None, weight=0.0, reason="the file has no sound here"),
+    }
+    rng = np.random.default_rng(0)
+    seen = rng.uniform(-1, 1, (3, 224, 224)).astype(np.float32)
+    result.evidence[face.id].sights["ll"] = Sight(3.25, np.zeros((224, 224, 3), np.uint8), seen)
+    html = render_html(result, CARD)
+    page = Page(html)
+    text = " ".join("".join(page.text).split())
+    assert "LL low light 0.123 weight 0 %" in text
+    assert "leans authentic; <b>not</b> counted" in text
+    assert "the face, 3.2 s" in text
+    assert "denoising residual" in text
+    assert "AV audio-visual: the file has no sound here" in text
+    assert "SCREEN whole face 0.934 weight 100 %" in text
+    pictures = [cv2.imdecode(np.frombuffer(data, np.uint8), 1) for data in embedded(html)]
+    assert (168, 684, 3) in [picture.shape for picture in pictures]
+
+
+def embedded(html: str) -> list[bytes]:
+    return [base64.b64decode(data) for data in re.findall(r"data:image/jpeg;base64,([A-Za-z0-9+/=]+)", html)]
+
+
+def test_the_fast_tier_has_no_heat_map_and_shows_the_face() -> None:
+    result = make_result()
+    result.evidence[1].heat = np.empty((0, 14, 14), np.float32)
+    html = render_html(result, CARD)
+    assert "Most suspicious" not in html
+    assert len(embedded(html)) == 1

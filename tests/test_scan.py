@@ -24,7 +24,7 @@ import interceptor
 from face_maker import face_clip
 from interceptor.detect.result import ScanResult
 from interceptor.detect.scan import Scanner
-from interceptor.detect.screen import Screen, ScreenNetwork
+from interceptor.detect.screen import Screen, ScreenNetwork, Seen
 from interceptor.runtime import weights
 from interceptor.runtime.weights import WeightError
 from media_maker import damage, encode, encode_sound, numbered_frames
@@ -39,11 +39,13 @@ def set_scores(monkeypatch: pytest.MonkeyPatch) -> SetScores:
     def apply(*scores: tuple[float, int]) -> None:
         logits = np.concatenate([np.full(count, score, np.float32) for score, count in scores])
 
-        def score(self: ScreenNetwork, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        def score(self: ScreenNetwork, crops: np.ndarray) -> Seen:
             assert len(crops) == len(logits)
-            return logits, np.zeros((len(crops), 14, 14), np.float32)
+            return Seen(
+                logits, np.zeros((len(crops), 14, 14), np.float32), np.zeros((len(crops), 49, 3072), np.float32)
+            )
 
-        monkeypatch.setattr(ScreenNetwork, "__call__", score)
+        monkeypatch.setattr(ScreenNetwork, "look", score)
 
     return apply
 
@@ -277,7 +279,7 @@ def test_a_fault_of_the_program_does_not_end_the_scan_of_others(
         raise RuntimeError("the runtime gave up")
 
     with monkeypatch.context() as patch, caplog.at_level(logging.ERROR):
-        patch.setattr(ScreenNetwork, "__call__", broken)
+        patch.setattr(ScreenNetwork, "look", broken)
         (problem,) = scanner.scan(media["face"]).errors
     assert problem.cause == "internal_error"
     assert problem.message.startswith(f"{media['face']}: ")

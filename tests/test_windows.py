@@ -15,8 +15,9 @@ from interceptor.cli import app
 from interceptor.lenses import LENSES
 from interceptor.media import FrameReader, MediaError, probe
 from interceptor.media.crops import CONTEXT_SIZE, CROP_SIZE, TEMPLATE, cut
+from interceptor.media.native import grid_phase, native_crop
 from interceptor.media.tracks import FaceCrop
-from interceptor.media.windows import WindowReader, cut_mouth, cut_window, grid_phase, native_crop
+from interceptor.media.windows import WindowReader, cut_mouth, cut_window
 from media_maker import encode, frame_number, numbered_frames
 from portraits import background, detector, paste, placement
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from interceptor.detect.result import ScanResult
+    from interceptor.detect.result import ScanResult, Tier
     from interceptor.detect.scan import Scanner
 
 __all__ = ["NoProbabilityError", "__version__", "predict", "scan"]
@@ -25,20 +25,24 @@ class NoProbabilityError(ValueError):
 
 
 @lru_cache(maxsize=4)
-def _scanner(frames: int, fpr: float) -> Scanner:
+def _scanner(frames: int, fpr: float, tier: Tier, specialists: str) -> Scanner:
+    from interceptor.detect.router import parse_choice
     from interceptor.detect.scan import Scanner
 
-    return Scanner(frames=frames, fpr=fpr)
+    return Scanner(frames=frames, fpr=fpr, tier=tier, specialists=parse_choice(specialists))
 
 
-def scan(path: str | Path, *, frames: int = 32, fpr: float = 0.05) -> ScanResult:
+def scan(
+    path: str | Path, *, frames: int = 32, fpr: float = 0.05, tier: Tier = "standard", specialists: str = "auto"
+) -> ScanResult:
     """Scan one video or picture.
 
     frames: how many are sampled over the whole length. fpr: the false-alarm rate that the verdict is meant to keep.
+    tier: `"fast"`, `"standard"` or `"full"`. specialists: `"auto"`, `"all"`, `"none"`, or codes such as `"ll,cm"`.
     What is wrong with the file is told in the result (`verdict` is `"error"`, see `errors`); a wrong setting is a
     `ValueError`.
     """
-    return _scanner(frames, fpr).scan(path)
+    return _scanner(frames, fpr, tier, specialists).scan(path)
 
 
 def predict(path: str | Path) -> float:

@@ -19,8 +19,23 @@ class Format(StrEnum):
     json = "json"
 
 
+class Tiers(StrEnum):
+    fast = "fast"
+    standard = "standard"
+    full = "full"
+
+
 FrameCount = Annotated[int, typer.Option(min=1, help="Frames sampled over the whole length.")]
 Rate = Annotated[float, typer.Option(help="False-alarm rate that the verdicts are meant to keep, 0.001 to 0.3.")]
+TierOption = Annotated[
+    Tiers,
+    typer.Option(
+        "--tier",
+        help="What judges a face: a small network (fast), screen and standard specialists (standard), or also the "
+        "full specialists that are installed (full).",
+    ),
+]
+SpecialistChoice = Annotated[str, typer.Option("--specialists", help="auto, all, none, or codes such as ll,cm.")]
 OutputFormat = Annotated[Format, typer.Option("--format", help="What goes to standard output.")]
 
 

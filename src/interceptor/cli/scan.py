@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from interceptor.cli.options import Format, FrameCount, OutputFormat, Rate
+from interceptor.cli.options import Format, FrameCount, OutputFormat, Rate, SpecialistChoice, TierOption, Tiers
 from interceptor.console import progress_bars, say, stdout, usage
 
 if TYPE_CHECKING:
@@ -26,11 +26,14 @@ def scan(
     html: Annotated[Path | None, typer.Option(help="Also write a report: a .html file, or a folder of pages.")] = None,
     frames: FrameCount = 32,
     fpr: Rate = 0.05,
+    tier: TierOption = Tiers.standard,
+    specialists: SpecialistChoice = "auto",
 ) -> None:
     """Scan videos and pictures: is a face in them forged, was something copied within a picture?
 
     Exit status: 0 if all files were scanned, 1 if some failed, 2 for wrong usage.
     """
+    from interceptor.detect.router import parse_choice
     from interceptor.detect.scan import Scanner
     from interceptor.report.files import ReportError, check_file, check_target, write_json
     from interceptor.report.html import write_html
@@ -46,7 +49,11 @@ def scan(
         if json_file is not None:
             _check_overwrites(json_file, files)
             check_file(json_file)
-        scanner = Scanner(frames=frames, fpr=fpr, evidence=html is not None)
+        scanner = Scanner(
+            frames=frames, fpr=fpr, tier=tier.value, specialists=parse_choice(specialists), evidence=html is not None
+        )
+    for message in scanner.errors:
+        say(f"{message}; scanning without it", style="yellow")
     failed = False
     kept: list[ScanResult] = []
 

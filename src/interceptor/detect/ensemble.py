@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from pydantic import Field
 
-from interceptor.detect.result import Model
+from interceptor.detect.result import Model, SpecialistScore
 from interceptor.lenses import LENSES
 from interceptor.metrics.calibration import Platt
 from interceptor.metrics.stacking import Stack
@@ -29,14 +29,6 @@ class Abstention(Model):
     """A specialist that gave no score, and why: `"no sound track"`, `"one single frame"`, ..."""
 
     reason: str
-
-
-class SpecialistScore(Model):
-    """One specialist's part in an answer."""
-
-    probability: float | None = Field(description="its own calibrated probability of forgery, 0..1; null: it abstains")
-    weight: float = Field(description="its share of the answer, 0..1; the shares add up to 1 unless all abstain")
-    reason: str = Field(description="what its weight rests on, or why it did not run or says nothing")
 
 
 class EnsembleResult(Model):

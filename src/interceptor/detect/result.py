@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -13,6 +13,8 @@ from interceptor.detect.evidence.maps import EvidenceMap
 from interceptor.detect.localize import Localization
 
 Verdict = Literal["forged", "authentic", "inconclusive", "no_face", "error"]
+Tier = Literal["fast", "standard", "full"]
+Source = Literal["screen", "ensemble", "student"]
 
 
 class Model(BaseModel):
@@ -62,6 +64,14 @@ class Coverage(Model):
     failures: dict[str, int] = Field(description="count by cause: frames that did not decode, faces too small, ...")
 
 
+class SpecialistScore(Model):
+    """One member's part in an answer."""
+
+    probability: float | None = Field(description="its own calibrated probability of forgery, 0..1; null: it abstains")
+    weight: float = Field(description="its share of the answer, 0..1; the shares add up to 1 unless all abstain")
+    reason: str = Field(description="what its weight rests on, or why it did not run or says nothing")
+
+
 class CropScore(Model):
     """One scored face crop."""
 
@@ -89,6 +99,11 @@ class FaceResult(Model):
     size: float = Field(description="median side of the crop in source pixels")
     crops: list[CropScore]
     reason: str = Field(description="why the verdict is what it is, in plain words")
+    screen: SpecialistScore | None = Field(default=None, description="the screen's part; null in the fast tier")
+    specialists: dict[str, SpecialistScore] = Field(default_factory=dict, description="the standard ones, by code")
+    full: dict[str, SpecialistScore] = Field(
+        default_factory=dict, description="the full ones by code, and why each ran or did not; empty in other tiers"
+    )
 
 
 class CopiedRegion(Model):
@@ -147,7 +162,8 @@ class Timings(Model):
     load: float
     decode: float
     detect: float
-    classify: float
+    classify: float = Field(description="the network that judges every face")
+    specialists: float = Field(default=0.0, description="what they look at, and their scores")
     match: float = Field(description="what only a still picture gets: matcher, localizer, maps; 0 for a video")
     total: float
 
@@ -176,13 +192,28 @@ class PictureEvidence:
 
 
 @dataclass
+class Sight:
+    """What one specialist saw of a face, where it leant most towards forged; never part of the JSON."""
+
+    time: float
+    """seconds"""
+    crop: np.ndarray
+    """uint8[224, 224, 3] RGB"""
+    seen: np.ndarray
+    """float32[3, 224, 224]: the crop's moment through the lens"""
+
+
+@dataclass
 class Evidence:
     """Pictures behind a face's score, for the report; never part of the JSON."""
 
     crops: np.ndarray
     """uint8[n, 224, 224, 3] RGB, in the order of `FaceResult.crops`."""
     heat: np.ndarray
-    """float32[n, 14, 14]: each patch's exact share of the crop's logit; their mean plus a constant is the logit."""
+    """float32[n, 14, 14]: each patch's exact share of the crop's logit; their mean plus a constant is the logit.
+    [0, 14, 14] in the fast tier, whose network has no such shares."""
+    sights: dict[str, Sight] = field(default_factory=dict)
+    """By specialist; those that saw nothing are left out."""
 
 
 class ScanResult(Model):
@@ -202,6 +233,13 @@ class ScanResult(Model):
     reason: str = Field(description="the verdict in a sentence")
     coverage: Coverage | None
     faces: list[FaceResult]
+    tier: Tier = "standard"
+    verdict_from: Source = Field(default="screen", description="whose probability the verdict on faces follows")
+    screen: SpecialistScore | None = Field(default=None, description="of the face that decides")
+    specialists: dict[str, SpecialistScore] = Field(
+        default_factory=dict, description="of the face that decides, by code"
+    )
+    full: dict[str, SpecialistScore] = Field(default_factory=dict, description="of the face that decides, by code")
     picture: PictureResult | None = Field(description="for still pictures; null for videos and errors")
     media: Media | None
     timings: Timings | None

@@ -32,13 +32,16 @@ class Decision(NamedTuple):
 
 
 def parse_choice(text: str) -> Choice:
-    """`"auto"`, `"all"`, or codes such as `"ll,cm"`. Raises `ValueError` that lists the valid ones."""
+    """`"auto"`, `"all"`, `"none"`, or codes such as `"ll,cm"`. Raises `ValueError` that lists the valid ones."""
     if text == "auto":
         return None
+    if text == "none":
+        return frozenset()
     codes = frozenset(SPECIALISTS) if text == "all" else frozenset(part.strip() for part in text.split(","))
     if unknown := sorted(codes - set(SPECIALISTS)):
         raise ValueError(
-            f"unknown specialist {', '.join(map(repr, unknown))}: choose auto, all, or of {', '.join(SPECIALISTS)}"
+            f"unknown specialist {', '.join(map(repr, unknown))}: choose auto, all, none, or of "
+            f"{', '.join(SPECIALISTS)}"
         )
     return codes
 

@@ -6,37 +6,42 @@ import dataclasses
 import logging
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from interceptor import __version__
 from interceptor.detect.detector import load_detector
+from interceptor.detect.looks import Looks, Views, gather
+from interceptor.detect.panel import Answer, Panel, silent
 from interceptor.detect.picture import PictureScanner
 from interceptor.detect.result import (
     Coverage,
-    CropScore,
     Evidence,
-    FaceResult,
     Media,
     Problem,
     ScanResult,
+    Sight,
+    Tier,
     Timings,
-    Verdict,
     Versions,
 )
-from interceptor.detect.screen import Screen
+from interceptor.detect.router import Choice
+from interceptor.detect.screen import Screen, Seen, Student
+from interceptor.detect.verdict import CROPS_PER_FACE, deciding_face, fewest_frames, judge_face, judge_file, spread
 from interceptor.media import FrameReader, MediaError, MediaInfo, probe
 from interceptor.media.container import read_head
 from interceptor.media.faces import FaceDetector
+from interceptor.media.native import grid_phase
 from interceptor.media.tracks import FaceCrop, FaceTrack, FaceTracker
 from interceptor.runtime import weights
 
 logger = logging.getLogger(__name__)
 
-CROPS_PER_FACE = 16
-FEWEST_CROPS = 3
-"""A face seen on fewer sampled frames of a video does not decide, unless the file shows nothing better."""
+FAST = "the fast tier runs the student alone"
+NO_FACE = "there is no usable face"
 
 
 def find_faces(
@@ -44,47 +49,47 @@ def find_faces(
 ) -> tuple[list[FaceTrack], FrameReader, FaceTracker]:
     """Read a file once and follow its faces. Raises `MediaError` where nothing can be read."""
     reader = FrameReader(path, info, frames)
-    tracker = FaceTracker(detector)
+    tracker = FaceTracker(detector, grid=grid_phase(info))
     for frame in reader:
         tracker.feed(frame)
     return tracker.finish(), reader, tracker
 
 
-def spread(crops: list[FaceCrop], count: int) -> list[FaceCrop]:
-    """At most `count` crops, evenly over the track, those the detector saw itself before those carried between."""
-    if len(crops) <= count:
-        return crops
-    seen = [crop for crop in crops if crop.detected]
-    if len(seen) < count:
-        carried = [crop for crop in crops if not crop.detected]
-        seen += [carried[i] for i in _even(len(carried), count - len(seen))]
-        return sorted(seen, key=lambda crop: crop.frame)
-    return [seen[i] for i in _even(len(seen), count)]
-
-
-def _even(length: int, count: int) -> list[int]:
-    return [int((i + 0.5) * length / count) for i in range(count)]
-
-
 class Scanner:
     """Everything a scan needs, loaded once; then `scan` one file after another.
 
-    frames: how many are sampled over a file's length. fpr: the stated false-alarm rate behind the verdicts. evidence:
-    keep crops and heat maps in the results, for a report. Raises `WeightError` (a damaged installation) or
-    `ValueError` (a rate the card's thresholds do not reach).
+    frames: how many are sampled over a file's length. fpr: the stated false-alarm rate behind the verdicts. tier: what
+    judges a face: the student (`fast`), or the screen with the standard specialists. specialists: which of them, a
+    choice of `router.parse_choice`. verdict_from: whose probability the verdict follows, in place of what the
+    ensemble's card says. evidence: keep crops and heat maps in the results, for a report. Raises `WeightError` (a
+    damaged installation) or `ValueError` (a rate the card's thresholds do not reach).
+
+    `errors` names files of specialists that are damaged; scans go on without them.
     """
 
     def __init__(
-        self, *, frames: int = 32, fpr: float = 0.05, evidence: bool = False, folder: Path = weights.FOLDER
+        self,
+        *,
+        frames: int = 32,
+        fpr: float = 0.05,
+        tier: Tier = "standard",
+        specialists: Choice = None,
+        verdict_from: Literal["screen", "ensemble"] | None = None,
+        evidence: bool = False,
+        folder: Path = weights.FOLDER,
     ) -> None:
         start = time.perf_counter()
         if frames < 1:
             raise ValueError(f"frames must be at least 1, not {frames}")
-        self.frames, self.evidence = frames, evidence
+        self.frames, self.tier, self.evidence = frames, tier, evidence
         self._detector = load_detector(folder)
-        self.screen = Screen(folder, fpr=fpr)
+        self.screen: Screen | Student = Student(folder, fpr=fpr) if tier == "fast" else Screen(folder, fpr=fpr)
+        self._looks = None if tier == "fast" else Looks(specialists, folder)
+        self._panel = None if tier == "fast" else Panel(self.screen, folder, verdict_from)
+        self.errors = [] if self._looks is None else self._looks.errors
         self._pictures = PictureScanner(folder, evidence=evidence)
         files = {*self.screen.card["files"], *self._pictures.files, "centerface.onnx"}
+        files |= set(self._looks.files if self._looks else ())
         self._versions = Versions(
             interceptor=__version__, weights={name: weights.sha256(folder / name) for name in sorted(files)}
         )
@@ -119,24 +124,38 @@ class Scanner:
         info = probe(path)
         tracks, reader, tracker = find_faces(path, info, self._detector, self.frames)
         found = time.perf_counter()
-        chosen = [spread(track.crops, CROPS_PER_FACE) for track in tracks]
+        chosen = [spread(track.crops, self.frames if self.tier == "fast" else CROPS_PER_FACE) for track in tracks]
         crops = [crop.image for picks in chosen for crop in picks]
-        logits, heat = self.screen(np.stack(crops) if crops else np.empty((0,)))
-        if not np.isfinite(logits).all():
-            raise FloatingPointError("the screen gave a score that is not a number")
+        seen = self.screen.look(np.stack(crops) if crops else np.empty((0,)))
+        if not np.isfinite(seen.logits).all():
+            raise FloatingPointError("the network gave a score that is not a number")
+        ends = np.cumsum([len(picks) for picks in chosen])
+        own = [slice(end - len(picks), end) for end, picks in zip(ends, chosen, strict=True)]
         done = time.perf_counter()
+        answers, sights, failures = self._answers(path, info, tracks, chosen, seen, own)
+        looked = time.perf_counter()
         picture, picture_evidence = (None, None) if reader.still is None else self._pictures(path, reader.still)
         matched = time.perf_counter()
 
-        fewest = min(FEWEST_CROPS, max((len(track.crops) for track in tracks), default=0))
+        fewest = fewest_frames(tracks)
         deciding = sum(len(track.crops) >= fewest for track in tracks)
-        faces, evidence, begin = [], {}, 0
-        for track, picks in zip(tracks, chosen, strict=True):
-            own = slice(begin, begin + len(picks))
-            begin = own.stop
-            faces.append(self._face(track, picks, logits[own], deciding, fewest))
+        decision = self._panel.decision if self._panel else self.screen
+        faces, evidence = [], {}
+        for track, picks, part, answer, saw in zip(tracks, chosen, own, answers, sights, strict=True):
+            faces.append(
+                judge_face(
+                    track,
+                    picks,
+                    seen.logits[part],
+                    answer,
+                    network=self.screen,
+                    decision=decision,
+                    deciding=deciding,
+                    fewest=fewest,
+                )
+            )
             if self.evidence:
-                evidence[track.id] = Evidence(np.stack([crop.image for crop in picks]), heat[own])
+                evidence[track.id] = Evidence(np.stack([crop.image for crop in picks]), seen.heat[part], saw)
         coverage = Coverage(
             frames_requested=reader.requested,
             frames_decoded=reader.decoded,
@@ -144,12 +163,13 @@ class Scanner:
             faces=len(tracks),
             faces_scored=len(faces),
             crops_scored=len(crops),
-            failures=dict(Counter(reader.failures) + Counter(tracker.failures)),
+            failures=dict(Counter(reader.failures) + Counter(tracker.failures) + failures),
         )
-        verdict, probability, reason = self._file_verdict(faces, fewest, coverage)
+        verdict, probability, reason = judge_file(faces, fewest, coverage, self.screen.fpr)
         if picture is not None:
             verdict, probability, reason = self._pictures.join(picture, verdict, probability, reason)
-        low, high = self.screen.probability(np.array(self.screen.thresholds(deciding)))
+        low, high = decision.probability(np.array(decision.thresholds(deciding)))
+        worst = deciding_face(faces, fewest)
         return ScanResult(
             path=str(path),
             sha256=digest,
@@ -161,6 +181,11 @@ class Scanner:
             reason=reason,
             coverage=coverage,
             faces=faces,
+            tier=self.tier,
+            verdict_from=self._panel.verdict_from if self._panel else "student",
+            screen=worst.screen if worst else None,
+            specialists=worst.specialists if worst else silent(NO_FACE),
+            full=worst.full if worst else {},
             picture=picture,
             media=Media(**dataclasses.asdict(info)),
             timings=Timings(
@@ -168,66 +193,47 @@ class Scanner:
                 decode=found - opened - tracker.detect_seconds,
                 detect=tracker.detect_seconds,
                 classify=done - found,
-                match=matched - done if picture is not None else 0.0,
+                specialists=looked - done,
+                match=matched - looked if picture is not None else 0.0,
                 total=time.perf_counter() - start,
             ),
-            errors=[],
+            errors=[Problem(cause="damaged_specialist", message=message) for message in self.errors],
             versions=self._versions,
             evidence=evidence,
             picture_evidence=picture_evidence,
         )
 
-    def _face(
-        self, track: FaceTrack, picks: list[FaceCrop], logits: np.ndarray, deciding: int, fewest: int
-    ) -> FaceResult:
-        logit = float(np.mean(logits))
-        probabilities = self.screen.probability(logits)
-        verdict = self.screen.verdict(logit, deciding)
-        seen = len(track.crops)
-        reason = f"mean of {len(picks)} crop{'s' if len(picks) > 1 else ''}"
-        if seen < fewest:
-            verdict, reason = "inconclusive", f"seen on {seen} sampled frame{'s' if seen > 1 else ''} only"
-        return FaceResult(
-            id=track.id,
-            verdict=verdict,
-            probability=float(self.screen.probability(logit)),
-            logit=logit,
-            first=track.crops[0].time,
-            last=track.crops[-1].time,
-            frames=seen,
-            size=float(np.median([crop.side for crop in track.crops])),
-            crops=[
-                CropScore(
-                    time=crop.time,
-                    frame=crop.frame,
-                    box=(float(crop.box[0]), float(crop.box[1]), float(crop.box[2]), float(crop.box[3])),
-                    logit=float(value),
-                    probability=float(probability),
-                )
-                for crop, value, probability in zip(picks, logits, probabilities, strict=True)
-            ],
-            reason=reason,
-        )
-
-    def _file_verdict(
-        self, faces: list[FaceResult], fewest: int, coverage: Coverage
-    ) -> tuple[Verdict, float | None, str]:
-        """The worst face decides: verdict, probability, and why in a sentence."""
-        if not faces:
-            small = coverage.failures.get("face_too_small")
-            why = f"{small} found, but too small to judge" if small else "none was found"
-            frames = f"{coverage.frames_decoded} sampled frame{'s' if coverage.frames_decoded > 1 else ''}"
-            return "no_face", None, f"No usable face on {frames}: {why}."
-        deciding = [face for face in faces if face.frames >= fewest]
-        worst = max(deciding, key=lambda face: face.probability or 0.0)
-        who = "The face" if len(deciding) == 1 else f"The most suspicious of {len(deciding)} faces (face {worst.id})"
-        rate = f"{self.screen.fpr:.1%}".replace(".0%", "%")
-        what = {
-            "forged": f"scores above the threshold that at most {rate} of authentic files are meant to reach",
-            "authentic": "scores as low as authentic faces do and forged ones rarely do",
-            "inconclusive": "scores between the two thresholds: this tool cannot tell",
-        }[worst.verdict]
-        return worst.verdict, worst.probability, f"{who} {what}."
+    def _answers(
+        self,
+        path: Path,
+        info: MediaInfo,
+        tracks: Sequence[FaceTrack],
+        chosen: Sequence[Sequence[FaceCrop]],
+        seen: Seen,
+        own: Sequence[slice],
+    ) -> tuple[list[Answer], list[dict[str, Sight]], Counter[str]]:
+        """What is said of each face, what each specialist saw of it, and what failed on the way."""
+        logits = [float(np.mean(seen.logits[part])) for part in own]
+        if self._looks is None or self._panel is None:
+            return [Answer(logit, None, silent(FAST)) for logit in logits], [{} for _ in tracks], Counter()
+        views = Views({track.id: [] for track in tracks})
+        if tracks and self._looks.codes:
+            worst = chosen[int(np.argmax(logits))]
+            views = gather(
+                path,
+                info,
+                self._detector,
+                tracks,
+                chosen,
+                at=worst[len(worst) // 2].time,
+                codes=self._looks.codes,
+            )
+        answers, sights = [], []
+        for track, part, logit in zip(tracks, own, logits, strict=True):
+            said, saw = self._looks(views.moments[track.id], seen.tokens[part], views.window)
+            answers.append(self._panel.judge(logit, said))
+            sights.append(saw)
+        return answers, sights, views.failures
 
     def _failed(self, path: Path, digest: str | None, cause: str, message: str) -> ScanResult:
         return ScanResult(
@@ -241,6 +247,9 @@ class Scanner:
             reason=message,
             coverage=None,
             faces=[],
+            tier=self.tier,
+            verdict_from=self._panel.verdict_from if self._panel else "student",
+            specialists=silent("the file was not scanned"),
             picture=None,
             media=None,
             timings=None,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,18 @@ from interceptor.media.clips import FaceClip
 from interceptor.metrics.calibration import Platt
 from interceptor.runtime.network import Network
 from interceptor.runtime.weights import FOLDER, WeightError, load_card
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a specialist makes of one face."""
+
+    log_odds: float
+    """calibrated, of forgery"""
+    shown: int
+    """the moment that leans most towards forged"""
+    seen: np.ndarray
+    """float32[3, 224, 224]: that moment through the lens"""
 
 
 class Specialist:
@@ -42,21 +55,56 @@ class Specialist:
             seen, tokens = LENSES[self.code].look(clip)[middle], tokens[middle]
         else:
             seen = LENSES[self.code].look(clip)
-        logits = self.logits(tokens, half(self.code, seen))
-        return float(np.mean(self._platt.slope * logits + self._platt.offset))
+        return float(np.mean(self._calibrated(tokens, seen)))
+
+    def look(self, moments: Sequence[FaceClip], tokens: np.ndarray) -> Look:
+        """The same of clips of one crop each, `tokens` float32[n, 49, 3072] in their order: the mean over those in
+        which the lens has something to look at. Raises `Abstain` with the last one's reason where there is none.
+
+        Sound is heard once: of the moments whose mouth is followed, the middle one.
+        """
+        lens = LENSES[self.code]
+        candidates = list(range(len(moments)))
+        if lens.span is not None:
+            heard = [i for i in candidates if moments[i].mouth is not None] or candidates
+            candidates = [heard[len(heard) // 2]]
+        found: dict[int, np.ndarray] = {}
+        blind = Abstain("the face has no crop")
+        for i in candidates:
+            try:
+                found[i] = lens.look(moments[i])[0]
+            except Abstain as abstained:
+                blind = abstained
+        if not found:
+            raise blind
+        indices = list(found)
+        log_odds = self._calibrated(tokens[indices], np.stack(list(found.values())))
+        shown = indices[int(np.argmax(log_odds))]
+        return Look(float(np.mean(log_odds)), shown, found[shown])
+
+    def _calibrated(self, tokens: np.ndarray, seen: np.ndarray) -> np.ndarray:
+        """Tokens float32[n, 49, 3072] and lenses float32[n, 3, 224, 224] to calibrated log-odds float[n]."""
+        return self._platt.slope * self.logits(tokens, half(self.code, seen)) + self._platt.offset
 
 
 class Specialists:
-    """All standard specialists whose files are there; one that is missing or damaged abstains and says so."""
+    """All standard specialists whose files are there. One that is not abstains and says so; so does a damaged one,
+    whose error, with the file's name and checksums, is in `damaged` too.
+    """
 
     def __init__(self, codes: Collection[str] = tuple(SPECIALISTS), folder: Path = FOLDER) -> None:
         self.members: dict[str, Specialist] = {}
         self.absent: dict[str, Abstention] = {}
+        self.damaged: list[str] = []
         for code in codes:
+            if not any((folder / f"specialist_{code}{suffix}").exists() for suffix in (".json", ".onnx")):
+                self.absent[code] = Abstention(reason=f"is not installed: there is no specialist_{code}.json")
+                continue
             try:
                 self.members[code] = Specialist(code, folder)
             except WeightError as error:
                 self.absent[code] = Abstention(reason=str(error))
+                self.damaged.append(str(error))
 
     def __call__(self, clip: FaceClip, tokens: np.ndarray) -> dict[str, Prediction]:
         """What each says of one face, ready for `weighted_ensemble`: calibrated log-odds, or why there is none.

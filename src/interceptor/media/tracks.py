@@ -15,9 +15,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from interceptor.media.clips import NativeCrop
 from interceptor.media.crops import CONTEXT_SCALE, CONTEXT_SIZE, MIN_FACE, crop_side, cut, similarity
 from interceptor.media.faces import Face, FaceDetector
 from interceptor.media.frames import Frame
+from interceptor.media.native import middle_of, native_crop
 
 MAX_MOVE = 2.0
 """Farthest a face may move between two detections, in sides of its crop."""
@@ -64,6 +66,8 @@ class FaceCrop:
     """uint8[CONTEXT_SIZE, CONTEXT_SIZE, 3] RGB, `CONTEXT_SCALE` times as wide"""
     side: float
     """side of the crop in pixels of the frame"""
+    native: NativeCrop | None = None
+    """what lenses look at of the frame's own pixels; None unless the tracker was asked for it"""
 
 
 @dataclass
@@ -87,7 +91,8 @@ class FaceTracker:
 
     It detects on the first frame, on each `every`-th after it and on the last one, and carries faces to those
     between. A face seen on one side of a gap only is not carried into it. At most the `max_faces` largest faces of a
-    frame are followed, and none whose crop would be smaller than `min_face` pixels of the frame.
+    frame are followed, and none whose crop would be smaller than `min_face` pixels of the frame. Native crops are kept
+    where `grid` says on which pixels the codec's grid begins (`native.grid_phase`).
 
     `failures` counts faces by cause: `face_too_small`, `too_many_faces`, `face_uncertain` (all on frames with
     detection) and `face_not_followed` (between detections). `frames_with_face` counts frames with at least one crop,
@@ -95,7 +100,13 @@ class FaceTracker:
     """
 
     def __init__(
-        self, detector: FaceDetector, *, every: int = 2, max_faces: int = 16, min_face: float = MIN_FACE
+        self,
+        detector: FaceDetector,
+        *,
+        every: int = 2,
+        max_faces: int = 16,
+        min_face: float = MIN_FACE,
+        grid: tuple[int, int] | None = None,
     ) -> None:
         if every < 1:
             raise ValueError(f"every must be at least 1, not {every}")
@@ -106,6 +117,7 @@ class FaceTracker:
         self._every = every
         self._max_faces = max_faces
         self._min_face = min_face
+        self._grid = grid
         self._pending: list[Frame] = []
         self._fed = 0
         self._open: list[_OpenTrack] = []
@@ -134,7 +146,7 @@ class FaceTracker:
         """Find faces on the last pending frame, join them to tracks, and carry those joined to the frames before it."""
         *between, frame = self._pending
         self._pending = []
-        crops = [_cut(frame, face.box, face.landmarks, face.score, True) for face in self._usable(frame.rgb)]
+        crops = [self._cut(frame, face.box, face.landmarks, face.score, True) for face in self._usable(frame.rgb)]
         pairs = _pairs([track.crops[-1] for track in self._open], crops)
         seen: set[int] = set()
         for track_index, crop_index in pairs:
@@ -171,30 +183,30 @@ class FaceTracker:
             if _distance(forward[1], backward[1]) > MAX_DISAGREEMENT * min(before.side, after.side):
                 continue
             box, landmarks = (forward[0] + backward[0]) / 2, (forward[1] + backward[1]) / 2
-            crop = _cut(frame, box, landmarks, min(before.score, after.score), False)
+            crop = self._cut(frame, box, landmarks, min(before.score, after.score), False)
             # Flow also finds no motion where there is no face at all.
             if min(likeness(crop, before), likeness(crop, after)) >= MIN_LIKENESS:
                 carried.append(crop)
         self._count("face_not_followed", len(between) - len(carried))
         return carried
 
+    def _cut(self, frame: Frame, box: np.ndarray, landmarks: np.ndarray, score: float, detected: bool) -> FaceCrop:
+        return FaceCrop(
+            frame=frame.index,
+            time=frame.time,
+            box=box.astype(np.float32),
+            landmarks=landmarks.astype(np.float32),
+            score=score,
+            detected=detected,
+            image=cut(frame.rgb, landmarks),
+            context=cut(frame.rgb, landmarks, CONTEXT_SIZE, CONTEXT_SCALE),
+            side=crop_side(landmarks),
+            native=None if self._grid is None else middle_of(native_crop(frame.rgb, landmarks, self._grid)),
+        )
+
     def _count(self, cause: str, count: int) -> None:
         if count > 0:
             self.failures[cause] += count
-
-
-def _cut(frame: Frame, box: np.ndarray, landmarks: np.ndarray, score: float, detected: bool) -> FaceCrop:
-    return FaceCrop(
-        frame=frame.index,
-        time=frame.time,
-        box=box.astype(np.float32),
-        landmarks=landmarks.astype(np.float32),
-        score=score,
-        detected=detected,
-        image=cut(frame.rgb, landmarks),
-        context=cut(frame.rgb, landmarks, CONTEXT_SIZE, CONTEXT_SCALE),
-        side=crop_side(landmarks),
-    )
 
 
 def _pairs(last: list[FaceCrop], crops: list[FaceCrop]) -> list[tuple[int, int]]:

@@ -6,7 +6,6 @@ three whole frames for each moment that is kept; nothing grows with the length o
 
 from __future__ import annotations
 
-import math
 import os
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -14,11 +13,12 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from interceptor.media.clips import FaceClip, Mouth, NativeCrop, Sound
-from interceptor.media.crops import CONTEXT_SCALE, CONTEXT_SIZE, CROP_SIZE, TEMPLATE, cut, similarity
+from interceptor.media.clips import FaceClip, Mouth, Sound
+from interceptor.media.crops import CONTEXT_SCALE, CONTEXT_SIZE, TEMPLATE, cut, similarity
 from interceptor.media.errors import MediaError
 from interceptor.media.faces import FaceDetector
 from interceptor.media.frames import FrameReader
+from interceptor.media.native import grid_phase, native_crop
 from interceptor.media.probe import MediaInfo
 from interceptor.media.sound import read_sound
 from interceptor.media.tracks import FaceCrop, FaceTrack, FaceTracker
@@ -31,9 +31,6 @@ SOUND_MARGIN = 1.0
 """Seconds of sound kept on both sides of a window, so that a shift of the sound need not be padded."""
 MIN_CONTEXT = 0.5
 """A context crop must show at least this share of frame; the rest is a repeated border, which says nothing."""
-GRID = 8
-NATIVE_SIDE = 224
-"""Native crops are at least this wide where the frame is: a small face comes with the pixels around it."""
 MOUTH_SIZE = (96, 64)
 MOUTH_SCALE = 0.6
 """Width of the mouth's cut as a share of the crop's side; it reaches from below the nose to the chin."""
@@ -132,11 +129,11 @@ def _clip(
     if not chosen:
         return None
     phase = grid_phase(info)
-    whole = min(_inside(crop, info) for crop in chosen) >= MIN_CONTEXT
+    whole = min(inside(crop, info) for crop in chosen) >= MIN_CONTEXT
     moving = len(track.crops) > 1
     return FaceClip(
         crops=np.stack([crop.image for crop in chosen]),
-        landmarks=np.stack([_moved(crop.landmarks, similarity(crop.landmarks)) for crop in chosen]),
+        landmarks=np.stack([moved(crop.landmarks, similarity(crop.landmarks)) for crop in chosen]),
         times=np.array([crop.time for crop in chosen]),
         context=np.stack([crop.context for crop in chosen]) if whole else None,
         native=tuple(native_crop(frames[crop.frame], crop.landmarks, phase) for crop in chosen),
@@ -192,32 +189,7 @@ def _smoothed(points: np.ndarray, times: np.ndarray) -> np.ndarray:
     return np.einsum("ij,j...->i...", weights * linear, points)
 
 
-def native_crop(rgb: np.ndarray, landmarks: np.ndarray, phase: tuple[int, int] = (0, 0)) -> NativeCrop:
-    """The upright square around a face out of a frame uint8[H, W, 3], its corner on the grid, at least `NATIVE_SIDE`.
-
-    `phase`: where the grid's first lines lie (x, y), 0 to 7 pixels from the frame's corner.
-    """
-    matrix = similarity(landmarks)
-    center = np.linalg.solve(matrix[:, :2], CROP_SIZE / 2 - matrix[:, 2])
-    side = CROP_SIZE * np.abs(np.linalg.inv(matrix[:, :2]))[0].sum()
-    size = GRID * math.ceil(max(side, NATIVE_SIDE) / GRID)
-    corner, end = [], []
-    for middle, offset, limit in zip(center, phase, rgb.shape[1::-1], strict=True):
-        wanted = GRID * round((middle - size / 2 - offset) / GRID)
-        last = max(0, (limit - offset - size) // GRID * GRID)
-        corner.append(offset + min(max(wanted, 0), last))
-        end.append(min(corner[-1] + size, limit))
-    pixels = np.ascontiguousarray(rgb[corner[1] : end[1], corner[0] : end[0]])
-    return NativeCrop(pixels, (np.asarray(landmarks) - corner).astype(np.float32))
-
-
-def grid_phase(info: MediaInfo) -> tuple[int, int]:
-    """Where the codec's grid has its first lines (x, y) in the displayed picture: turning moves it off the corner."""
-    mirrored_x, mirrored_y = info.rotation in (90, 180), info.rotation in (180, 270)
-    return (info.width % GRID if mirrored_x else 0, info.height % GRID if mirrored_y else 0)
-
-
-def _inside(crop: FaceCrop, info: MediaInfo) -> float:
+def inside(crop: FaceCrop, info: MediaInfo) -> float:
     """Share of the context crop that shows the frame, 0..1."""
     back = np.linalg.inv(np.vstack([similarity(crop.landmarks, CONTEXT_SIZE, CONTEXT_SCALE), [0, 0, 1]]))
     axis = (np.arange(32) + 0.5) * CONTEXT_SIZE / 32
@@ -225,5 +197,6 @@ def _inside(crop: FaceCrop, info: MediaInfo) -> float:
     return float(((grid >= 0) & (grid < [info.width, info.height])).all(-1).mean())
 
 
-def _moved(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+def moved(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """Points [n, 2] by a matrix [2, 3], float32."""
     return (points @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)

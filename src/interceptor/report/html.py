@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from interceptor import __version__
 from interceptor.detect.result import CropScore, Evidence, FaceResult, Media, ScanResult
-from interceptor.report import charts, text
+from interceptor.report import charts, members, text
 from interceptor.report.evidence import beside, beside_overlay
 from interceptor.report.files import ReportError, is_page, page_name, write_atomically
 from interceptor.report.localization import overlay
@@ -52,6 +52,9 @@ class FaceView:
     most: list[CropView]
     least: list[CropView]
     open: bool
+    members: list[members.MemberView]
+    silent: list[tuple[str, str, str]]
+    """(code, name, why) of specialists that gave no score"""
 
 
 @dataclass
@@ -219,6 +222,7 @@ def _picture_view(result: ScanResult) -> PictureView:
 def _face_view(face: FaceResult, result: ScanResult, limit: float | None, unfold: bool) -> FaceView:
     moving = len({crop.time for crop in face.crops}) > 1
     duration = result.media.duration if result.media else None
+    evidence = result.evidence.get(face.id)
     view = FaceView(
         face=face,
         when=text.when_text(face, result.media),
@@ -227,8 +231,11 @@ def _face_view(face: FaceResult, result: ScanResult, limit: float | None, unfold
         most=[],
         least=[],
         open=unfold,
+        members=members.speaking(face, evidence.sights if evidence else {}),
+        silent=members.silent(face),
     )
-    evidence = result.evidence.get(face.id)
+    if evidence is not None and len(evidence.crops):
+        view.thumbnail = charts.jpeg(evidence.crops[len(evidence.crops) // 2], side=96, quality=80)
     if evidence is None or limit is None or not face.crops:
         return view
     if not len(evidence.crops) == len(evidence.heat) == len(face.crops):
@@ -239,7 +246,6 @@ def _face_view(face: FaceResult, result: ScanResult, limit: float | None, unfold
     most, least = _extremes([crop.logit for crop in face.crops])
     view.most = [_crop_view(face.crops[i], evidence, i, limit) for i in most]
     view.least = [_crop_view(face.crops[i], evidence, i, limit) for i in least]
-    view.thumbnail = charts.jpeg(evidence.crops[len(evidence.crops) // 2], side=96, quality=80)
     return view
 
 

@@ -1,0 +1,116 @@
+"""What the standard specialists look at in a scan, and what they say of each face."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from interceptor.detect.ensemble import SPECIALISTS, Abstention, Prediction
+from interceptor.detect.result import Sight
+from interceptor.detect.router import Choice
+from interceptor.detect.specialists import Specialists
+from interceptor.lenses import Abstain
+from interceptor.media.clips import FaceClip
+from interceptor.media.crops import similarity
+from interceptor.media.faces import FaceDetector
+from interceptor.media.motion import Motion, read_motion
+from interceptor.media.probe import MediaInfo
+from interceptor.media.tracks import FaceCrop, FaceTrack
+from interceptor.media.windows import MIN_CONTEXT, inside, moved
+
+MOVING = frozenset({"tm", "av"})
+"""Specialists that look at motion: they see a window of the file that is read whole."""
+
+
+@dataclass
+class Views:
+    """What lenses have to look at: of each face, by `FaceTrack.id`, one clip for each of its crops."""
+
+    moments: dict[int, list[FaceClip]]
+    window: tuple[float, float] | None = None
+    """seconds from which and to which motion was read"""
+    failures: Counter[str] = field(default_factory=Counter)
+
+
+def gather(
+    path: str | os.PathLike[str],
+    info: MediaInfo,
+    detector: FaceDetector,
+    tracks: Sequence[FaceTrack],
+    chosen: Sequence[Sequence[FaceCrop]],
+    *,
+    at: float,
+    codes: frozenset[str],
+) -> Views:
+    """The views of `chosen`, some crops of each of `tracks`, for the lenses `codes`.
+
+    Crops, context and native crops were kept when the file was read. For TM and AV a window around `at` (seconds) is
+    read a second time, whole: see `media.motion`.
+    """
+    motion = None
+    if info.kind != "picture" and codes & MOVING and (info.audio or "tm" in codes):
+        motion = read_motion(path, info, detector, tracks, chosen, at, speech="av" in codes)
+    moments = {
+        track.id: [_moment(crop, track.id, info, motion) for crop in crops]
+        for track, crops in zip(tracks, chosen, strict=True)
+    }
+    if motion is None:
+        return Views(moments)
+    return Views(moments, (motion.start, motion.end), motion.failures)
+
+
+def _moment(crop: FaceCrop, face: int, info: MediaInfo, motion: Motion | None) -> FaceClip:
+    neighbours = None if motion is None else motion.neighbours.get((face, crop.frame))
+    in_window = motion is not None and motion.start <= crop.time <= motion.end
+    return FaceClip(
+        crops=crop.image[None],
+        landmarks=moved(crop.landmarks, similarity(crop.landmarks))[None],
+        times=np.array([crop.time]),
+        context=crop.context[None] if inside(crop, info) >= MIN_CONTEXT else None,
+        native=None if crop.native is None else (crop.native,),
+        neighbours=None if neighbours is None else neighbours[None],
+        mouth=motion.mouths.get(face) if motion is not None and in_window else None,
+        sound=motion.sound if motion is not None else None,
+    )
+
+
+class Looks:
+    """The standard specialists asked for, loaded once. `errors` names files that are damaged, with their checksums."""
+
+    def __init__(self, choice: Choice, folder: Path) -> None:
+        asked = frozenset(SPECIALISTS) if choice is None else choice
+        self._specialists = Specialists([code for code in SPECIALISTS if code in asked], folder)
+        self.codes = frozenset(self._specialists.members)
+        self.errors = self._specialists.damaged
+        self.files = [name for member in self._specialists.members.values() for name in member.card["files"]]
+
+    def __call__(
+        self, moments: Sequence[FaceClip], tokens: np.ndarray, window: tuple[float, float] | None
+    ) -> tuple[dict[str, Prediction], dict[str, Sight]]:
+        """What each says of one face, by its moments and the base's tokens of them, and what it saw."""
+        said: dict[str, Prediction] = {code: Abstention(reason="was not asked for") for code in SPECIALISTS}
+        said |= self._specialists.absent
+        sights: dict[str, Sight] = {}
+        for code, member in self._specialists.members.items():
+            try:
+                look = member.look(moments, tokens)
+            except Abstain as blind:
+                said[code] = Abstention(reason=_why(code, blind.reason, moments, window))
+                continue
+            said[code] = look.log_odds
+            moment = moments[look.shown]
+            sights[code] = Sight(float(moment.times[0]), moment.crops[0], look.seen)
+        return said, sights
+
+
+def _why(code: str, reason: str, moments: Sequence[FaceClip], window: tuple[float, float] | None) -> str:
+    """An abstention's reason, or that the face was not in view in the part of the file that is read for motion."""
+    unseen = window is not None and not any(window[0] <= moment.times[0] <= window[1] for moment in moments)
+    if code in MOVING and window is not None and unseen:
+        return f"the face was not in view from {window[0]:.1f} s to {window[1]:.1f} s, where motion was looked at"
+    return reason

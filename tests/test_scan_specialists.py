@@ -1,0 +1,309 @@
+"""The specialists in a scan: what they look at, what is told of them, and what becomes of bad input and bad files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from onnx import TensorProto
+
+from face_maker import HEIGHT, WIDTH, face_clip
+from interceptor.detect.result import ScanResult
+from interceptor.detect.router import parse_choice
+from interceptor.detect.scan import Scanner
+from interceptor.detect.screen import ScreenNetwork, Seen
+from interceptor.lenses import LENSES
+from interceptor.metrics.calibration import Platt
+from interceptor.metrics.stacking import Calibration, Stack
+from interceptor.report.files import json_line
+from interceptor.runtime.weights import WeightError
+from media_maker import encode
+from portraits import background, paste, placement
+from tiny_specialists import thresholds, write_card, write_network, write_specialists
+
+SECONDS = 1.6
+"""Long enough for the audio-visual lens, which needs one second of mouth and sound."""
+
+
+def voice(rate: int = 16_000, seconds: float = SECONDS) -> np.ndarray:
+    """float32: a tone that comes and goes four times a second."""
+    t = np.arange(int(rate * seconds)) / rate
+    return (0.3 * np.sin(2 * np.pi * 200 * t) * (0.5 + 0.5 * np.sin(8 * np.pi * t))).astype(np.float32)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_screen() -> Iterator[None]:
+    """No test here depends on the screen: it gives 0.3 for every crop, at once."""
+
+    def look(self: ScreenNetwork, crops: np.ndarray) -> Seen:
+        n = len(crops)
+        return Seen(*(np.full((n, *shape), 0.3, np.float32) for shape in ((), (14, 14), (49, 3072))))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ScreenNetwork, "__init__", lambda self, folder: None)
+        patch.setattr(ScreenNetwork, "look", look)
+        yield
+
+
+@pytest.fixture(scope="module")
+def full_house(weights_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The weights of the other tests with six made-up specialists. Not to be changed."""
+    return copied(weights_folder, tmp_path_factory.mktemp("house"))
+
+
+def copied(weights_folder: Path, folder: Path) -> Path:
+    folder.mkdir(exist_ok=True)
+    for file in weights_folder.iterdir():
+        if file.suffix == ".safetensors":
+            (folder / file.name).hardlink_to(file)  # the runtime follows no links out of a folder
+        else:
+            (folder / file.name).write_bytes(file.read_bytes())
+    write_specialists(folder, dict(zip(LENSES, (1.0, -1.0, 2.0, -2.0, 0.5, -0.5), strict=True)))
+    return folder
+
+
+@pytest.fixture
+def house(weights_folder: Path, tmp_path: Path) -> Path:
+    """The same to damage."""
+    return copied(weights_folder, tmp_path / "weights")
+
+
+@pytest.fixture(scope="module")
+def scanner(full_house: Path) -> Scanner:
+    return Scanner(frames=6, evidence=True, folder=full_house)
+
+
+@pytest.fixture(scope="module")
+def talking(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("talking") / "clip.mp4"
+    return face_clip(path, int(25 * SECONDS), audio=voice())
+
+
+def said(result: ScanResult) -> dict[str, float | None]:
+    return {code: part.probability for code, part in result.specialists.items()}
+
+
+def test_all_six_speak_of_a_clip_with_sound(scanner: Scanner, talking: Path) -> None:
+    result = scanner.scan(talking)
+    assert result.errors == []
+    assert list(result.specialists) == list(LENSES)
+    for code, score in zip(LENSES, (1.0, -1.0, 2.0, -2.0, 0.5, -0.5), strict=True):
+        part = result.specialists[code]
+        assert part.probability == pytest.approx(1 / (1 + np.exp(-score)), abs=0.01)
+        assert part.weight == 0
+        assert part.reason.startswith("leans forged" if score > 0 else "leans authentic")
+    assert result.faces[0].specialists == result.specialists
+    assert result.screen == result.faces[0].screen
+    assert (result.screen.weight, result.screen.probability) == (1.0, result.probability)
+    sights = result.evidence[0].sights
+    assert set(sights) == set(LENSES)
+    assert all(sight.seen.shape == (3, 224, 224) and sight.crop.shape == (224, 224, 3) for sight in sights.values())
+    found = json.loads(json_line(result))
+    assert set(found["specialists"]["ll"]) == {"probability", "weight", "reason"}
+    assert (found["tier"], found["verdict_from"]) == ("standard", "screen")
+    assert found["timings"]["specialists"] > 0
+
+
+def test_what_lenses_see_in_a_scan_is_what_they_see_in_a_window(scanner: Scanner, talking: Path) -> None:
+    """The crop's own frame, through the same lens: native pixels and neighbours are those of that frame."""
+    from interceptor.media import FrameReader, probe
+    from interceptor.media.crops import cut
+    from interceptor.media.native import middle_of, native_crop
+    from interceptor.media.tracks import FaceTracker
+    from portraits import detector
+
+    info = probe(talking)
+    tracker = FaceTracker(detector(), grid=(0, 0))
+    frames = {}
+    for frame in FrameReader(talking, info, 6):
+        frames[frame.index] = frame
+        tracker.feed(frame)
+    (track,) = tracker.finish()
+    for crop in track.crops:
+        np.testing.assert_array_equal(
+            crop.native.pixels, middle_of(native_crop(frames[crop.frame].rgb, crop.landmarks)).pixels
+        )
+    from interceptor.media.motion import read_motion
+
+    everything = list(FrameReader(talking, info, 10_000))
+    motion = read_motion(talking, info, detector(), [track], [track.crops], SECONDS / 2)
+    inner = [crop for crop in track.crops if 0 < crop.time < everything[-1].time]
+    assert set(motion.neighbours) == {(track.id, crop.frame) for crop in inner}
+    for crop in inner:
+        order = next(i for i, frame in enumerate(everything) if abs(frame.time - crop.time) < 1e-3)
+        for pair, near in zip(motion.neighbours[track.id, crop.frame], (order - 1, order + 1), strict=True):
+            np.testing.assert_array_equal(pair, cut(everything[near].rgb, crop.landmarks))
+    assert len(motion.mouths[track.id].times) == len(everything)
+
+
+@pytest.mark.parametrize(("layout", "rate"), [("mono", 44_100), ("stereo", 48_000), ("5.1", 48_000), ("mono", 22_050)])
+def test_any_sound_track_will_do(layout: str, rate: int, scanner: Scanner, tmp_path: Path) -> None:
+    path = face_clip(tmp_path / "clip.mp4", 40, audio=voice(rate), sample_rate=rate, layout=layout)
+    result = scanner.scan(path)
+    assert result.media.audio[0].sample_rate == rate
+    assert said(result)["av"] is not None
+
+
+def test_without_sound_the_audio_visual_specialist_abstains(scanner: Scanner, media: dict[str, Path]) -> None:
+    result = scanner.scan(media["clip"])
+    assert said(result)["av"] is None
+    assert "no sound" in result.specialists["av"].reason
+    assert [code for code, p in said(result).items() if p is None] == ["av"]
+
+
+def test_silence_is_no_sign(scanner: Scanner, tmp_path: Path) -> None:
+    silent = scanner.scan(face_clip(tmp_path / "silent.mp4", 40, audio=np.zeros(25_600, np.float32)))
+    assert silent.specialists["av"].probability is None
+    assert "silent" in silent.specialists["av"].reason
+    led = voice()
+    led[: int(0.9 * 16_000)] = 0
+    late = scanner.scan(face_clip(tmp_path / "late.mp4", 40, audio=led)).specialists["av"]
+    assert late.probability is None, "padding alone must not be scored"
+    assert "1 s are needed" in late.reason
+
+
+def test_a_picture_has_no_motion(scanner: Scanner, media: dict[str, Path]) -> None:
+    result = scanner.scan(media["face"])
+    assert [code for code, p in said(result).items() if p is None] == ["av", "tm"]
+    assert "single frame" in result.specialists["tm"].reason
+
+
+def test_one_frame_has_no_motion(scanner: Scanner, tmp_path: Path) -> None:
+    result = scanner.scan(face_clip(tmp_path / "one.mp4", 1))
+    assert result.probability is not None
+    assert [code for code, p in said(result).items() if p is None] == ["av", "tm"]
+
+
+def test_a_tiny_face_has_native_pixels_around_it(scanner: Scanner, tmp_path: Path) -> None:
+    frames = [paste(background(HEIGHT, WIDTH), placement((190, 112), 64))] * 8
+    result = scanner.scan(encode(tmp_path / "tiny.mp4", frames, options={"crf": "12"}))
+    assert result.faces[0].size < 80
+    assert [code for code, p in said(result).items() if p is None] == ["av"]
+
+
+def test_every_face_has_its_own_specialists(scanner: Scanner, tmp_path: Path) -> None:
+    result = scanner.scan(face_clip(tmp_path / "two.mp4", 40, second=True, audio=voice()))
+    assert len(result.faces) == 2
+    assert all(part.probability is not None for face in result.faces for part in face.specialists.values())
+    deciding = max(result.faces, key=lambda face: face.probability)
+    assert result.specialists == deciding.specialists
+
+
+def test_without_a_face_none_speaks(scanner: Scanner, media: dict[str, Path], tmp_path: Path) -> None:
+    for path, reason in ((media["nobody"], "no usable face"), (tmp_path / "none.mp4", "not scanned")):
+        result = scanner.scan(path)
+        assert list(result.specialists) == list(LENSES)
+        assert all(part.probability is None and reason in part.reason for part in result.specialists.values())
+
+
+def test_a_choice_runs_no_others(full_house: Path, talking: Path) -> None:
+    result = Scanner(frames=6, specialists=parse_choice("cm"), folder=full_house).scan(talking)
+    assert [code for code, p in said(result).items() if p is not None] == ["cm"]
+    assert result.specialists["ll"].reason == "was not asked for"
+    none = Scanner(frames=6, specialists=parse_choice("none"), folder=full_house).scan(talking)
+    assert all(p is None for p in said(none).values())
+    assert none.probability == result.probability
+    with pytest.raises(ValueError, match="auto, all, none, or of ll"):
+        parse_choice("xx")
+
+
+def test_missing_and_damaged_specialists_are_named_and_the_scan_goes_on(house: Path, talking: Path) -> None:
+    (house / "specialist_ll.onnx").unlink()
+    (house / "specialist_ll.json").unlink()
+    (house / "specialist_bg.onnx").unlink()
+    (house / "specialist_cm.onnx").write_bytes(b"damaged")
+    scanner = Scanner(frames=6, folder=house)
+    result = scanner.scan(talking)
+    assert result.probability is not None
+    assert [code for code, p in said(result).items() if p is None] == ["ll", "bg", "cm"]
+    assert "not installed" in result.specialists["ll"].reason
+    missing, damaged = result.errors
+    assert {missing.cause, damaged.cause} == {"damaged_specialist"}
+    assert "specialist_bg.onnx: missing" in missing.message
+    assert "specialist_cm.onnx" in damaged.message
+    for digest in (
+        hashlib.sha256(b"damaged").hexdigest(),
+        json.loads((house / "specialist_cm.json").read_text())["files"]["specialist_cm.onnx"],
+    ):
+        assert digest in damaged.message
+    assert result.specialists["cm"].reason == damaged.message
+
+
+def write_ensemble(folder: Path, weights: dict[str, float], verdict_from: str) -> None:
+    """An ensemble whose members' log-odds are their scores between -5 and 5."""
+    members = ("screen", *LENSES)
+    straight = Calibration((-5.0, 5.0), (0.0, 1.0), Platt(10.0, -5.0))
+    stack = Stack(members, dict.fromkeys(members, straight), tuple(weights.get(m, 0.0) for m in members), 0.0, 1.0)
+    files = [f"specialist_{code}.onnx" for code in LENSES]
+    card = {
+        "name": "ensemble",
+        "files": {},
+        "fitted_with": {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in files},
+        "stack": stack.as_dict(),
+        "calibration": {"slope": 1.0, "offset": 0.0},
+        "thresholds": thresholds(0.4),
+        "verdict_from": verdict_from,
+        "why": "measured: adds nothing",
+    }
+    (folder / "ensemble.json").write_text(json.dumps(card))
+
+
+def test_an_ensemble_that_earned_it_decides(house: Path, talking: Path) -> None:
+    write_ensemble(house, {"av": 0.5, "cm": 0.5}, "ensemble")
+    result = Scanner(frames=6, folder=house).scan(talking)
+    av, cm = (np.log(p / (1 - p)) for p in (result.specialists["av"].probability, result.specialists["cm"].probability))
+    assert result.probability == pytest.approx(1 / (1 + np.exp(-(av + cm) / 2)), abs=1e-6)
+    assert (result.specialists["av"].weight, result.screen.weight) == (0.5, 0.0)
+    assert result.verdict_from == "ensemble"
+    assert result.verdict == "inconclusive"
+    assert result.threshold == pytest.approx(1 / (1 + np.exp(-0.4)))
+    assert "2 specialists" in result.faces[0].reason
+
+
+def test_one_that_did_not_is_told_and_stays_measurable(house: Path, talking: Path) -> None:
+    write_ensemble(house, {"screen": 0.5, "av": 0.5}, "screen")
+    result = Scanner(frames=6, folder=house).scan(talking)
+    assert (result.verdict_from, result.screen.weight) == ("screen", 1.0)
+    assert result.specialists["av"].reason == "leans forged; not counted: measured: adds nothing"
+    measured = Scanner(frames=6, folder=house, verdict_from="ensemble").scan(talking)
+    assert (measured.verdict_from, measured.specialists["av"].weight) == ("ensemble", 0.5)
+
+
+def test_an_ensemble_of_other_files_does_not_decide(house: Path, talking: Path) -> None:
+    write_ensemble(house, {"av": 1.0}, "ensemble")
+    write_specialists(house, {"rr": 0.3})
+    result = Scanner(frames=6, folder=house).scan(talking)
+    assert result.verdict_from == "screen"
+    assert "fitted with another specialist_rr.onnx" in result.specialists["av"].reason
+    with pytest.raises(ValueError, match="another specialist_rr"):
+        Scanner(folder=house, verdict_from="ensemble")
+
+
+@pytest.mark.parametrize("field", ["stack", "thresholds", "fitted_with"])
+def test_a_damaged_ensemble_card_is_named(field: str, house: Path) -> None:
+    write_ensemble(house, {"av": 1.0}, "ensemble")
+    card = json.loads((house / "ensemble.json").read_text())
+    del card[field]
+    (house / "ensemble.json").write_text(json.dumps(card))
+    with pytest.raises(WeightError, match=r"ensemble\.json"):
+        Scanner(folder=house)
+
+
+def test_the_fast_tier_runs_the_student_alone(house: Path, talking: Path) -> None:
+    write_network(house / "student.onnx", {"crops": (TensorProto.UINT8, ["n", 224, 224, 3])}, 3.0)
+    write_card(house, "student", thresholds=thresholds())
+    result = Scanner(frames=20, tier="fast", evidence=True, folder=house).scan(talking)
+    assert (result.verdict, result.tier, result.verdict_from, result.screen) == ("forged", "fast", "student", None)
+    assert len(result.faces[0].crops) == 20, "all sampled crops"
+    assert all("student alone" in part.reason for part in result.specialists.values())
+    assert "student.onnx" in result.versions.weights
+    assert result.errors == []
+
+
+def test_the_fast_tier_without_its_network_is_an_error(full_house: Path) -> None:
+    with pytest.raises(WeightError, match=r"student\.json"):
+        Scanner(tier="fast", folder=full_house)
