@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,6 @@ from face_maker import HEIGHT, WIDTH, face_clip
 from interceptor.detect.result import ScanResult
 from interceptor.detect.router import parse_choice
 from interceptor.detect.scan import Scanner
-from interceptor.detect.screen import ScreenNetwork, Seen
 from interceptor.lenses import LENSES
 from interceptor.metrics.calibration import Platt
 from interceptor.metrics.stacking import Calibration, Stack
@@ -23,47 +21,24 @@ from interceptor.report.files import json_line
 from interceptor.runtime.weights import WeightError
 from media_maker import encode
 from portraits import background, paste, placement
-from tiny_specialists import thresholds, write_card, write_network, write_specialists
+from tiny_specialists import (
+    SECONDS,
+    copied,
+    quick_screen,
+    thresholds,
+    voice,
+    write_card,
+    write_network,
+    write_specialists,
+)
 
-SECONDS = 1.6
-"""Long enough for the audio-visual lens, which needs one second of mouth and sound."""
-
-
-def voice(rate: int = 16_000, seconds: float = SECONDS) -> np.ndarray:
-    """float32: a tone that comes and goes four times a second."""
-    t = np.arange(int(rate * seconds)) / rate
-    return (0.3 * np.sin(2 * np.pi * 200 * t) * (0.5 + 0.5 * np.sin(8 * np.pi * t))).astype(np.float32)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def no_screen() -> Iterator[None]:
-    """No test here depends on the screen: it gives 0.3 for every crop, at once."""
-
-    def look(self: ScreenNetwork, crops: np.ndarray) -> Seen:
-        n = len(crops)
-        return Seen(*(np.full((n, *shape), 0.3, np.float32) for shape in ((), (14, 14), (49, 3072))))
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ScreenNetwork, "__init__", lambda self, folder: None)
-        patch.setattr(ScreenNetwork, "look", look)
-        yield
+quick = pytest.fixture(scope="module", autouse=True)(quick_screen)
 
 
 @pytest.fixture(scope="module")
 def full_house(weights_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The weights of the other tests with six made-up specialists. Not to be changed."""
     return copied(weights_folder, tmp_path_factory.mktemp("house"))
-
-
-def copied(weights_folder: Path, folder: Path) -> Path:
-    folder.mkdir(exist_ok=True)
-    for file in weights_folder.iterdir():
-        if file.suffix == ".safetensors":
-            (folder / file.name).hardlink_to(file)  # the runtime follows no links out of a folder
-        else:
-            (folder / file.name).write_bytes(file.read_bytes())
-    write_specialists(folder, dict(zip(LENSES, (1.0, -1.0, 2.0, -2.0, 0.5, -0.5), strict=True)))
-    return folder
 
 
 @pytest.fixture

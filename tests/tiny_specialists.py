@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
+import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from interceptor.detect.screen import ScreenNetwork, Seen
 from interceptor.lenses import LENSES
 
+SECONDS = 1.6
+"""Long enough for the audio-visual lens, which needs one second of mouth and sound."""
 RATES = [0.001, 0.01, 0.05, 0.3]
 
 
@@ -68,3 +73,34 @@ def thresholds(value: float = 2.0) -> dict[str, Any]:
         }
         for side, sign in (("forged", 1), ("authentic", -1))
     }
+
+
+def quick_screen() -> Iterator[None]:
+    """For tests that do not depend on the screen: it gives 0.3 for every crop, at once."""
+
+    def look(self: ScreenNetwork, crops: np.ndarray) -> Seen:
+        n = len(crops)
+        return Seen(*(np.full((n, *shape), 0.3, np.float32) for shape in ((), (14, 14), (49, 3072))))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ScreenNetwork, "__init__", lambda self, folder: None)
+        patch.setattr(ScreenNetwork, "look", look)
+        yield
+
+
+def copied(weights_folder: Path, folder: Path) -> Path:
+    """A folder with the same weights and six made-up specialists, which say 1, -1, 2, -2, 0.5 and -0.5."""
+    folder.mkdir(exist_ok=True)
+    for file in weights_folder.iterdir():
+        if file.suffix == ".safetensors":
+            (folder / file.name).hardlink_to(file)  # the runtime follows no links out of a folder
+        else:
+            (folder / file.name).write_bytes(file.read_bytes())
+    write_specialists(folder, dict(zip(LENSES, (1.0, -1.0, 2.0, -2.0, 0.5, -0.5), strict=True)))
+    return folder
+
+
+def voice(rate: int = 16_000, seconds: float = SECONDS) -> np.ndarray:
+    """float32: a tone that comes and goes four times a second."""
+    t = np.arange(int(rate * seconds)) / rate
+    return (0.3 * np.sin(2 * np.pi * 200 * t) * (0.5 + 0.5 * np.sin(8 * np.pi * t))).astype(np.float32)

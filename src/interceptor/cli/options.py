@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -36,6 +37,10 @@ TierOption = Annotated[
     ),
 ]
 SpecialistChoice = Annotated[str, typer.Option("--specialists", help="auto, all, none, or codes such as ll,cm.")]
+ModelsFolder = Annotated[
+    Path | None,
+    typer.Option("--models", help="Folder of full specialists; INTERCEPTOR_MODELS names it otherwise."),
+]
 OutputFormat = Annotated[Format, typer.Option("--format", help="What goes to standard output.")]
 
 

@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from interceptor.cli.options import Format, FrameCount, OutputFormat, Rate, SpecialistChoice, TierOption, Tiers
+from interceptor.cli.options import (
+    Format,
+    FrameCount,
+    ModelsFolder,
+    OutputFormat,
+    Rate,
+    SpecialistChoice,
+    TierOption,
+    Tiers,
+)
 from interceptor.console import progress_bars, say, stdout, usage
 
 if TYPE_CHECKING:
@@ -28,11 +37,13 @@ def scan(
     fpr: Rate = 0.05,
     tier: TierOption = Tiers.standard,
     specialists: SpecialistChoice = "auto",
+    models: ModelsFolder = None,
 ) -> None:
     """Scan videos and pictures: is a face in them forged, was something copied within a picture?
 
     Exit status: 0 if all files were scanned, 1 if some failed, 2 for wrong usage.
     """
+    from interceptor.detect.full import models_folder
     from interceptor.detect.router import parse_choice
     from interceptor.detect.scan import Scanner
     from interceptor.report.files import ReportError, check_file, check_target, write_json
@@ -50,7 +61,12 @@ def scan(
             _check_overwrites(json_file, files)
             check_file(json_file)
         scanner = Scanner(
-            frames=frames, fpr=fpr, tier=tier.value, specialists=parse_choice(specialists), evidence=html is not None
+            frames=frames,
+            fpr=fpr,
+            tier=tier.value,
+            specialists=parse_choice(specialists),
+            models=models_folder(models) if tier is Tiers.full else None,
+            evidence=html is not None,
         )
     for message in scanner.errors:
         say(f"{message}; scanning without it", style="yellow")

@@ -8,13 +8,14 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from interceptor import __version__
 from interceptor.detect.detector import load_detector
-from interceptor.detect.looks import Looks, Views, gather
+from interceptor.detect.full import FullSpecialists
+from interceptor.detect.looks import Looks, gather
 from interceptor.detect.panel import Answer, Panel, silent
 from interceptor.detect.picture import PictureScanner
 from interceptor.detect.result import (
@@ -35,6 +36,7 @@ from interceptor.media import FrameReader, MediaError, MediaInfo, probe
 from interceptor.media.container import read_head
 from interceptor.media.faces import FaceDetector
 from interceptor.media.native import grid_phase
+from interceptor.media.quality import measure_quality
 from interceptor.media.tracks import FaceCrop, FaceTrack, FaceTracker
 from interceptor.runtime import weights
 
@@ -44,25 +46,47 @@ FAST = "the fast tier runs the student alone"
 NO_FACE = "there is no usable face"
 
 
-def find_faces(
-    path: Path, info: MediaInfo, detector: FaceDetector, frames: int
-) -> tuple[list[FaceTrack], FrameReader, FaceTracker]:
+QUALITY_FRAMES = 4
+"""Sampled frames that the full tier measures the file's quality on."""
+
+
+class Found(NamedTuple):
+    """A file that was read once."""
+
+    info: MediaInfo
+    tracks: list[FaceTrack]
+    chosen: list[list[FaceCrop]]
+    """the crops of each track that are scored"""
+    reader: FrameReader
+    tracker: FaceTracker
+    kept: list[np.ndarray]
+    """a few whole frames, uint8[H, W, 3] RGB"""
+
+
+def find_faces(path: Path, detector: FaceDetector, *, frames: int, crops: int, keep: int) -> Found:
     """Read a file once and follow its faces. Raises `MediaError` where nothing can be read."""
+    info = probe(path)
     reader = FrameReader(path, info, frames)
     tracker = FaceTracker(detector, grid=grid_phase(info))
+    wanted = {int((i + 0.5) * reader.requested / keep) for i in range(keep)}
+    kept = []
     for frame in reader:
         tracker.feed(frame)
-    return tracker.finish(), reader, tracker
+        if frame.index in wanted:
+            kept.append(frame.rgb)
+    tracks = tracker.finish()
+    return Found(info, tracks, [spread(track.crops, crops) for track in tracks], reader, tracker, kept)
 
 
 class Scanner:
     """Everything a scan needs, loaded once; then `scan` one file after another.
 
     frames: how many are sampled over a file's length. fpr: the stated false-alarm rate behind the verdicts. tier: what
-    judges a face: the student (`fast`), or the screen with the standard specialists. specialists: which of them, a
-    choice of `router.parse_choice`. verdict_from: whose probability the verdict follows, in place of what the
-    ensemble's card says. evidence: keep crops and heat maps in the results, for a report. Raises `WeightError` (a
-    damaged installation) or `ValueError` (a rate the card's thresholds do not reach).
+    judges a face: the student (`fast`), the screen with the standard specialists, or with full ones too (`full`), those
+    in the folder `models`. specialists: which of them, a choice of `router.parse_choice`. verdict_from: whose
+    probability the verdict follows, in place of what the ensemble's card says. evidence: keep crops, heat maps and what
+    specialists saw in the results, for a report. Raises `WeightError` (a damaged installation) or `ValueError` (a rate
+    the card's thresholds do not reach).
 
     `errors` names files of specialists that are damaged; scans go on without them.
     """
@@ -74,6 +98,7 @@ class Scanner:
         fpr: float = 0.05,
         tier: Tier = "standard",
         specialists: Choice = None,
+        models: Path | None = None,
         verdict_from: Literal["screen", "ensemble"] | None = None,
         evidence: bool = False,
         folder: Path = weights.FOLDER,
@@ -86,7 +111,9 @@ class Scanner:
         self.screen: Screen | Student = Student(folder, fpr=fpr) if tier == "fast" else Screen(folder, fpr=fpr)
         self._looks = None if tier == "fast" else Looks(specialists, folder)
         self._panel = None if tier == "fast" else Panel(self.screen, folder, verdict_from)
-        self.errors = [] if self._looks is None else self._looks.errors
+        self._choice = specialists
+        self._full = FullSpecialists(models) if tier == "full" else None
+        self.errors = [*(self._looks.errors if self._looks else ()), *(self._full.errors if self._full else ())]
         self._pictures = PictureScanner(folder, evidence=evidence)
         files = {*self.screen.card["files"], *self._pictures.files, "centerface.onnx"}
         files |= set(self._looks.files if self._looks else ())
@@ -121,10 +148,15 @@ class Scanner:
 
     def _scan(self, path: Path, digest: str, start: float) -> ScanResult:
         opened = time.perf_counter()
-        info = probe(path)
-        tracks, reader, tracker = find_faces(path, info, self._detector, self.frames)
-        found = time.perf_counter()
-        chosen = [spread(track.crops, self.frames if self.tier == "fast" else CROPS_PER_FACE) for track in tracks]
+        found = find_faces(
+            path,
+            self._detector,
+            frames=self.frames,
+            crops=self.frames if self.tier == "fast" else CROPS_PER_FACE,
+            keep=QUALITY_FRAMES if self._full else 0,
+        )
+        info, tracks, chosen, reader, tracker, _ = found
+        read = time.perf_counter()
         crops = [crop.image for picks in chosen for crop in picks]
         seen = self.screen.look(np.stack(crops) if crops else np.empty((0,)))
         if not np.isfinite(seen.logits).all():
@@ -132,7 +164,7 @@ class Scanner:
         ends = np.cumsum([len(picks) for picks in chosen])
         own = [slice(end - len(picks), end) for end, picks in zip(ends, chosen, strict=True)]
         done = time.perf_counter()
-        answers, sights, failures = self._answers(path, info, tracks, chosen, seen, own)
+        answers, sights, failures = self._answers(path, found, seen, own)
         looked = time.perf_counter()
         picture, picture_evidence = (None, None) if reader.still is None else self._pictures(path, reader.still)
         matched = time.perf_counter()
@@ -190,9 +222,9 @@ class Scanner:
             media=Media(**dataclasses.asdict(info)),
             timings=Timings(
                 load=self.load_seconds,
-                decode=found - opened - tracker.detect_seconds,
+                decode=read - opened - tracker.detect_seconds,
                 detect=tracker.detect_seconds,
-                classify=done - found,
+                classify=done - read,
                 specialists=looked - done,
                 match=matched - looked if picture is not None else 0.0,
                 total=time.perf_counter() - start,
@@ -206,33 +238,34 @@ class Scanner:
     def _answers(
         self,
         path: Path,
-        info: MediaInfo,
-        tracks: Sequence[FaceTrack],
-        chosen: Sequence[Sequence[FaceCrop]],
+        found: Found,
         seen: Seen,
         own: Sequence[slice],
     ) -> tuple[list[Answer], list[dict[str, Sight]], Counter[str]]:
         """What is said of each face, what each specialist saw of it, and what failed on the way."""
         logits = [float(np.mean(seen.logits[part])) for part in own]
         if self._looks is None or self._panel is None:
-            return [Answer(logit, None, silent(FAST)) for logit in logits], [{} for _ in tracks], Counter()
-        views = Views({track.id: [] for track in tracks})
-        if tracks and self._looks.codes:
-            worst = chosen[int(np.argmax(logits))]
-            views = gather(
-                path,
-                info,
-                self._detector,
-                tracks,
-                chosen,
-                at=worst[len(worst) // 2].time,
-                codes=self._looks.codes,
-            )
+            return [Answer(logit, None, silent(FAST)) for logit in logits], [{} for _ in logits], Counter()
+        codes = self._looks.codes | frozenset(self._full.members if self._full else ())
+        if not logits:
+            return [], [], Counter()
+        worst = int(np.argmax(logits))
+        middle = found.chosen[worst][len(found.chosen[worst]) // 2].time
+        views = gather(path, found.info, self._detector, found.tracks, found.chosen, at=middle, codes=codes)
         answers, sights = [], []
-        for track, part, logit in zip(tracks, own, logits, strict=True):
+        for track, part, logit in zip(found.tracks, own, logits, strict=True):
             said, saw = self._looks(views.moments[track.id], seen.tokens[part], views.window)
             answers.append(self._panel.judge(logit, said))
             sights.append(saw)
+        if self._full is not None:
+            decision = self._panel.decision
+            sizes = [crop.side for crop in found.tracks[worst].crops]
+            quality = measure_quality(found.kept, found.info, sizes)
+            routed = self._full.route(quality, answers[worst], decision, self._choice)
+            answers = [
+                self._full.weigh_in(answer, views.moments[track.id], routed, decision)
+                for track, answer in zip(found.tracks, answers, strict=True)
+            ]
         return answers, sights, views.failures
 
     def _failed(self, path: Path, digest: str | None, cause: str, message: str) -> ScanResult:

@@ -1,0 +1,170 @@
+"""The full tier: specialists of their own networks, run where the router finds that they pay.
+
+A folder holds, for each that is installed, `full_CODE.onnx` and its card `full_CODE.json`: `docs/ensemble.md` has what
+both must hold.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from interceptor.detect.decision import Decision
+from interceptor.detect.ensemble import SPECIALISTS, Abstention, EnsembleResult, Prediction
+from interceptor.detect.panel import IDENTITY, Answer
+from interceptor.detect.result import SpecialistScore
+from interceptor.detect.router import Choice, route
+from interceptor.detect.router import Decision as Routed
+from interceptor.lenses import LENSES, Abstain
+from interceptor.lenses.half import HALF_SIZE, half
+from interceptor.media.clips import FaceClip
+from interceptor.media.crops import CROP_SIZE
+from interceptor.media.enhancement import STEPS, enhance
+from interceptor.media.quality import Quality
+from interceptor.metrics.calibration import Platt
+from interceptor.runtime.network import Network
+from interceptor.runtime.weights import WeightError, load_card
+
+VARIABLE = "INTERCEPTOR_MODELS"
+"""Names the folder where no other is given."""
+NOT_WEIGHED = "shown and not counted: its card states no weight"
+
+
+def models_folder(given: Path | None) -> Path | None:
+    """The folder of full specialists: `given`, or what the environment names; None where neither does.
+
+    Raises `ValueError` for one that is not there.
+    """
+    named = given or (Path(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else None)
+    if named is not None and not named.is_dir():
+        raise ValueError(f"{named}: no such folder of full specialists")
+    return named
+
+
+class FullSpecialist:
+    """One network: crops and lens to a calibrated log-odds. Raises `WeightError`; the network is compiled when first
+    run.
+    """
+
+    def __init__(self, code: str, folder: Path) -> None:
+        self.code, self._file = code, folder / f"full_{code}.onnx"
+        card = load_card(f"full_{code}", folder)
+        try:
+            self._platt = Platt(**card["calibration"])
+            self._steps = list(card["preprocessing"])
+            self._size = int(card["lens_size"])
+            self.weight = float(card.get("weight", 0.0))
+            if self._file.name not in card["files"]:
+                raise KeyError(self._file.name)
+            if unknown := [step for step in self._steps if step not in STEPS]:
+                raise ValueError(f"preprocessing {', '.join(unknown)}")
+            if self._size not in (CROP_SIZE, HALF_SIZE) or not 0 <= self.weight < np.inf:
+                raise ValueError(f"lens_size {self._size}, weight {self.weight}")
+        except (KeyError, TypeError, ValueError) as error:
+            raise WeightError(f"{folder / f'full_{code}.json'}: the card is of no use ({error!r})") from error
+
+    @cached_property
+    def _network(self) -> Network:
+        return Network(self._file, outputs=("logit",), quantized=False)
+
+    def log_odds(self, moments: Sequence[FaceClip]) -> float:
+        """The mean over a face's moments, clips of one crop each. Raises `Abstain` where its lens sees none of them."""
+        crops, seen = [], []
+        blind = Abstain("the face has no crop")
+        for moment in moments:
+            try:
+                seen.append(LENSES[self.code].look(moment))
+            except Abstain as abstained:
+                blind = abstained
+                continue
+            crops.append(enhance(moment.crops[0], self._steps))
+        if not seen:
+            raise blind
+        lens = np.concatenate(seen)
+        lens = half(self.code, lens) if self._size == HALF_SIZE else lens
+        logits = self._network(np.stack(crops), lens)[0]
+        return float(np.mean(self._platt.slope * logits + self._platt.offset))
+
+
+class FullSpecialists:
+    """All that a folder holds. `errors` names damaged files with their checksums; the others still run."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self.members: dict[str, FullSpecialist] = {}
+        self.damaged: dict[str, str] = {}
+        for code in SPECIALISTS if folder is not None else ():
+            assert folder is not None
+            if any((folder / f"full_{code}{suffix}").exists() for suffix in (".json", ".onnx")):
+                try:
+                    self.members[code] = FullSpecialist(code, folder)
+                except WeightError as error:
+                    self.damaged[code] = str(error)
+
+    @property
+    def errors(self) -> list[str]:
+        return list(self.damaged.values())
+
+    def route(self, quality: Quality, standard: Answer, decision: Decision, choice: Choice) -> dict[str, Routed]:
+        """Which run on a file, and why; `standard` is what was said of its most suspicious face."""
+        log_odds = None if standard.score is None else _log_odds(standard.score, decision)
+        said = EnsembleResult(
+            probability=None if log_odds is None else float(IDENTITY.apply(log_odds)),
+            log_odds=log_odds,
+            specialists=standard.specialists,
+        )
+        routed = route(quality, said, set(self.members), choice)
+        return routed | {
+            code: Routed(False, message) for code, message in self.damaged.items() if choice is None or code in choice
+        }
+
+    def weigh_in(
+        self, answer: Answer, moments: Sequence[FaceClip], routed: Mapping[str, Routed], decision: Decision
+    ) -> Answer:
+        """The answer on one face with the full specialists that run: their log-odds beside the standard answer's, which
+        weighs 1, by the weights that their cards state.
+        """
+        said: dict[str, Prediction] = {}
+        for code, choice in routed.items():
+            if not choice.run:
+                said[code] = Abstention(reason=choice.reason)
+                continue
+            try:
+                said[code] = self.members[code].log_odds(moments)
+            except (Abstain, WeightError) as error:
+                said[code] = Abstention(reason=str(error))
+        scores = {code: value for code, value in said.items() if not isinstance(value, Abstention)}
+        weights = {code: self.members[code].weight for code in scores}
+        standard = 0.0 if answer.score is None else 1.0
+        total = standard + sum(weights.values())
+        full = {code: self._part(value, routed[code], weights.get(code, 0.0), total) for code, value in said.items()}
+        if not any(weights.values()):
+            return replace(answer, full=full)
+        own = 0.0 if answer.score is None else _log_odds(answer.score, decision)
+        combined = (standard * own + sum(weights[code] * scores[code] for code in scores)) / total
+        return Answer(
+            (combined - decision.platt.offset) / decision.platt.slope,
+            answer.screen and _shrunk(answer.screen, standard / total),
+            {code: _shrunk(part, standard / total) for code, part in answer.specialists.items()},
+            full,
+        )
+
+    def _part(self, said: Prediction, routed: Routed, weight: float, total: float) -> SpecialistScore:
+        if isinstance(said, Abstention):
+            return SpecialistScore(probability=None, weight=0.0, reason=said.reason)
+        leans = "leans forged" if said > 0 else "leans authentic"
+        share = weight / total if weight else 0.0
+        reason = f"{leans}; ran: {routed.reason}" + ("" if weight else f"; {NOT_WEIGHED}")
+        return SpecialistScore(probability=float(IDENTITY.apply(said)), weight=share, reason=reason)
+
+
+def _log_odds(score: float, decision: Decision) -> float:
+    return decision.platt.slope * score + decision.platt.offset
+
+
+def _shrunk(part: SpecialistScore, share: float) -> SpecialistScore:
+    return part.model_copy(update={"weight": part.weight * share})
