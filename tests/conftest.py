@@ -33,7 +33,7 @@ def weights_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for side, values in (("forged", [6.0, 4.0, 2.0, 0.0]), ("authentic", [-6.0, -4.0, -2.0, 0.0]))
     }
     (folder / "screen.json").write_text(json.dumps(card))
-    for name in ("centerface.json", "copymove.json"):
+    for name in ("centerface.json", "copymove.json", "localizer.json"):
         shutil.copy(weights.FOLDER / name, folder)
     return folder
 

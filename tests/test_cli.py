@@ -33,7 +33,7 @@ def shared(scanner: Scanner, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, 
     """The command uses the session's scanner; the list holds the settings that it asked for."""
     asked: list[dict[str, Any]] = []
 
-    def give(*, frames: int, fpr: float, evidence: bool) -> Scanner:
+    def give(*, frames: int, fpr: float, evidence: bool, **others: Any) -> Scanner:
         asked.append({"frames": frames, "fpr": fpr, "evidence": evidence})
         return scanner
 

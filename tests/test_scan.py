@@ -95,7 +95,7 @@ def test_a_result_can_be_checked_later(scanner: Scanner, weights_folder: Path, m
     assert result.versions.interceptor == interceptor.__version__
     assert result.versions.weights == {
         name: hashlib.sha256((weights_folder / name).read_bytes()).hexdigest()
-        for name in ("centerface.onnx", "foundation.safetensors", "screen.onnx")
+        for name in ("centerface.onnx", "foundation.safetensors", "localizer.onnx", "screen.onnx")
     }
     again = scanner.scan(str(media["face"]))
     assert again.probability == result.probability
