@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from interceptor import __version__
-from interceptor.cli import audit, evidence, lens, localize, localizers, make, masks, measure, pictures, scan
+from interceptor.cli import audit, datasets, evidence, lens, localize, localizers, make, masks, measure, pictures, scan
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Media forensics: is it forged, and what is the evidence?"
@@ -22,6 +22,8 @@ app.add_typer(measure.evaluate, name="evaluate")
 app.add_typer(audit.audit, name="audit")
 app.add_typer(masks.check, name="check")
 app.command()(measure.calibrate)
+app.add_typer(datasets.datasets, name="datasets")
+datasets.add_sets(make.prepare)
 app.add_typer(make.prepare, name="prepare")
 make.train.command("localizer")(localizers.train_localizer)
 app.add_typer(make.train, name="train")

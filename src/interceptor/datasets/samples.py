@@ -1,0 +1,131 @@
+"""A labelled video as samples: windows spread over its length, every frame of each read once, a few moments kept."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from interceptor.datasets.manifest import Row
+from interceptor.datasets.packing import Packed, pack
+from interceptor.datasets.videos import Video
+from interceptor.media import probe
+from interceptor.media.clips import FaceClip, NativeCrop
+from interceptor.media.crops import CROP_SIZE
+from interceptor.media.faces import FaceDetector
+from interceptor.media.windows import GRID, SECONDS, cut_window
+
+VIEWS: dict[str, tuple[str, ...]] = {
+    "ll": (),
+    "bg": ("context",),
+    "av": ("mouth", "sound"),
+    "cm": ("native",),
+    "rr": ("native",),
+    "tm": ("neighbours",),
+}
+"""What each specialist's lens looks at beside the crop."""
+ALL = ("context", "native", "neighbours", "mouth", "sound")
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """What is taken of each video."""
+
+    windows: int = 4
+    """stretches of 2.6 s, evenly over the length; fewer where the video is shorter than that"""
+    crops: int = 2
+    """moments of each window"""
+    faces: int = 1
+    """most visible faces of each window"""
+    views: tuple[str, ...] = ALL
+    """what is stored beside the crops"""
+
+
+def views_for(codes: Iterable[str]) -> tuple[str, ...]:
+    """What these specialists look at. Raises `ValueError`, listing all codes, for any other."""
+    codes = list(codes)
+    if unknown := [code for code in codes if code not in VIEWS]:
+        raise ValueError(f"no specialist {', '.join(unknown)}; there are {', '.join(VIEWS)}")
+    wanted = {view for code in codes for view in VIEWS[code]}
+    return tuple(view for view in ALL if view in wanted)
+
+
+def samples_of(video: Video, detector: FaceDetector, sampling: Sampling) -> tuple[list[Packed], Counter[str]]:
+    """The packed samples of a video, and what was counted: `windows`, `windows_without_face` and failures by cause.
+
+    Raises `MediaError` for a file that cannot be read.
+    """
+    info = probe(video.path)
+    counts: Counter[str] = Counter()
+    packed: list[Packed] = []
+    count = 1
+    if info.duration:
+        count = min(sampling.windows, max(1, int(info.duration / SECONDS)))
+    for window in range(count):
+        at = info.duration * (window + 0.5) / count if info.duration else None
+        found = cut_window(video.path, info, detector, at=at, crops=sampling.crops, max_faces=sampling.faces)
+        counts["windows"] += 1
+        counts["windows_without_face"] += not found.clips
+        counts.update(found.failures)
+        for face, clip in enumerate(found.clips):
+            left_out = set(ALL) - set(sampling.views)
+            if clip.mouth is None or clip.sound is None:
+                left_out |= {"mouth", "sound"}  # one says nothing without the other
+            nothing: dict[str, Any] = dict.fromkeys(left_out)
+            kept = replace(clip, **nothing)
+            for number, moment in enumerate(moments(kept)):
+                row = _row(video, float(moment.times[0]), info.frame_rate, face)
+                packed.append(pack(row, moment, talk=number == 0))
+    return packed, +counts
+
+
+def moments(clip: FaceClip) -> Iterator[FaceClip]:
+    """Clips of one crop each, that share mouth and sound; of native crops what lenses show, so that no more is kept."""
+    for i in range(len(clip.crops)):
+        yield replace(
+            clip,
+            crops=clip.crops[i : i + 1],
+            landmarks=clip.landmarks[i : i + 1],
+            times=clip.times[i : i + 1],
+            context=None if clip.context is None else clip.context[i : i + 1],
+            neighbours=None if clip.neighbours is None else clip.neighbours[i : i + 1],
+            native=clip.native and (native_window(clip.native[i]),),
+        )
+
+
+def native_window(crop: NativeCrop) -> NativeCrop:
+    """The part of a native crop that `lenses.native.native_windows` shows, in whole blocks of the codec's grid."""
+    height, width = crop.pixels.shape[:2]
+    top, left = (max(0, side - CROP_SIZE) // 2 // GRID * GRID for side in (height, width))
+    high, wide = (min(side // GRID * GRID, CROP_SIZE) for side in (height, width))
+    pixels = np.ascontiguousarray(crop.pixels[top : top + high, left : left + wide])
+    return NativeCrop(pixels, crop.landmarks - np.array([left, top], np.float32))
+
+
+def key_of(name: str, number: int, face: int = 0) -> str:
+    """A name for a sample: readable, unique through a checksum of the file's whole name, without a dot."""
+    stem = re.sub(r"[^A-Za-z0-9_-]+", "-", name.rsplit("/", 1)[-1].rsplit(".", 1)[0])[:40]
+    return f"{stem}-{hashlib.sha256(name.encode()).hexdigest()[:8]}-{number:06d}-{face}"
+
+
+def _row(video: Video, time: float, rate: float | None, face: int) -> Row:
+    frame = round(time * rate) if rate else 0
+    return Row(
+        key=key_of(video.name, frame, face),
+        label=video.label,
+        method=video.method,
+        split=video.split,
+        group=video.group,
+        source=video.dataset,
+        video=video.name,
+        chunk=video.chunk,
+        original=video.original,
+        frame=frame,
+        time=time,
+        face=face,
+    )
