@@ -21,6 +21,8 @@ from interceptor.media.windows import WindowReader, cut_mouth, cut_window
 from media_maker import encode, frame_number, numbered_frames
 from portraits import background, detector, paste, placement
 
+OLD_444 = Path(__file__).parents[2] / "shared/data/videos/faceforensics/original_sequences/youtube/c23/videos/634.mp4"
+
 
 def numbers(path: Path, start: float, seconds: float) -> list[int]:
     return [frame_number(frame.rgb) for frame in WindowReader(path, probe(path), start, seconds)]
@@ -210,3 +212,13 @@ def test_the_command_says_what_is_wrong(tmp_path: Path, arguments: list[str], wo
     assert done.exit_code == (2 if arguments else 1)
     assert word in done.stderr
     assert list(LENSES) == ["ll", "bg", "av", "cm", "rr", "tm"]
+
+
+@pytest.mark.skipif(not OLD_444.is_file(), reason=f"a clip is missing: {OLD_444}")
+def test_the_far_end_of_4_4_4_video_by_an_old_x264() -> None:
+    info = probe(OLD_444)
+    reader = WindowReader(OLD_444, info, 11, 0.2)
+    found = [frame.rgb for frame in reader]
+    assert not reader.failures
+    everything = [frame.rgb for frame in FrameReader(OLD_444, info, info.frames or 0)]
+    np.testing.assert_array_equal(np.stack(found), np.stack(everything[275:280]))

@@ -132,6 +132,10 @@ class FrameReader:
         plan = PacketPlan(container, stream, moments, interval=interval, start=start, seek=self.seek)
         codec = stream.codec_context
         skips = self.skip and codec.name in SKIPS_UNREFERENCED and codec.field_order in PROGRESSIVE
+        if "4:4:4" in (codec.profile or "") and start:
+            # x264 before build 151 coded 4:4:4 in its own way, and only the first packet names the build to the decoder.
+            _decode(codec, start[0])
+            _decode(codec, None)
         sought: dict[int, int] = {}  # display time to sample number
         for packet, sample in plan:
             if sample is not None:
