@@ -59,6 +59,20 @@ def check(
         raise typer.Exit(1)
 
 
+@datasets.command("mini")
+def mini(name: Name, out: Annotated[Path, typer.Argument(help="New folder.")]) -> None:
+    """A tiny valid copy of a set's layout, out of clips made here: to try the whole chain in minutes."""
+    from interceptor.datasets.mini import make_mini
+
+    with usage(ValueError, OSError), progress_bars() as progress:
+        task = progress.add_task("making clips", total=None)
+        try:
+            count = make_mini(name, out, lambda done, total: progress.update(task, completed=done, total=total))
+        except ModuleNotFoundError as error:
+            raise ValueError(f"{error.name} is not installed; it needs: pip install 'interceptor[demo]'") from None
+    print_found({"out": str(out), "clips": count}, Format.text)
+
+
 def _print(found: dict[str, Any]) -> None:
     console = stdout()
 

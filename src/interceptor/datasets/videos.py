@@ -139,7 +139,8 @@ def seeded(videos: Sequence[Video], shares: Sequence[float] = SHARES, seed: int 
     """The videos, those without a split put on a side together with their whole group.
 
     Small groups are placed by their name alone, so that they stay where they are when a set grows. Large ones are dealt
-    out before them, largest first, each to the side where the numbers of both classes then deviate least from `shares`.
+    out one by one, each to the side where the numbers of both classes then deviate least from `shares`, and so that no
+    side stays without a class where there are groups enough.
     """
     open_videos = [video for video in videos if not video.split]
     members: dict[str, Counter[int]] = defaultdict(Counter)
@@ -154,14 +155,22 @@ def seeded(videos: Sequence[Video], shares: Sequence[float] = SHARES, seed: int 
         wanted = {label: share * total[label] for label in group}
         return sum(n * (n + 2 * (have[side][label] - wanted[label])) / wanted[label] for label, n in group.items())
 
-    for name, group in sorted(members.items(), key=lambda item: (-item[1].total(), _place(item[0], seed))):
+    # Groups with both classes first; `like` counts those to come that hold the same classes.
+    ordered = sorted(members.items(), key=lambda item: (-len(item[1]), -item[1].total(), _place(item[0], seed)))
+    like = Counter(frozenset(group) for _, group in ordered)
+    for name, group in ordered:
         if group.total() >= LARGE * total.total():
-            costs = {side: cost(side, share, group) for side, share in zip(SPLITS, shares, strict=True) if share}
+            sides = {side: share for side, share in zip(SPLITS, shares, strict=True) if share}
+            lacking = {side: share for side, share in sides.items() if group.keys() - have[side].keys()}
+            if like[frozenset(group)] <= len(lacking):  # the last ones: otherwise a side would stay without a class
+                sides = lacking
+            costs = {side: cost(side, share, group) for side, share in sides.items()}
             side_of[name] = min(costs, key=lambda side: costs[side])
             have[side_of[name]] += group
         else:
             place = _place(name, seed)
             side_of[name] = SPLITS[sum(place >= sum(shares[: i + 1]) for i in range(len(SPLITS) - 1))]
+        like[frozenset(group)] -= 1
     return [video if video.split else replace(video, split=side_of[video.group]) for video in videos]
 
 

@@ -133,7 +133,7 @@ class FrameReader:
         codec = stream.codec_context
         skips = self.skip and codec.name in SKIPS_UNREFERENCED and codec.field_order in PROGRESSIVE
         if "4:4:4" in (codec.profile or "") and start:
-            # x264 before build 151 coded 4:4:4 in its own way, and only the first packet names the build to the decoder.
+            # x264 before build 151 coded 4:4:4 in its own way, and only the first packet tells the decoder the build.
             _decode(codec, start[0])
             _decode(codec, None)
         sought: dict[int, int] = {}  # display time to sample number
