@@ -105,6 +105,29 @@ def add_sets(prepare: typer.Typer) -> None:
     """A command of `prepare` for each set, so that it reads `interceptor prepare NAME ROOT OUT`."""
     for name in NAMES:
         prepare.command(name, help=f"Videos of the set `{name}` into shards for training.")(_prepare(name))
+    prepare.command("crops")(_adopt)
+
+
+def _adopt(
+    root: Annotated[Path, typer.Argument(help="Folder with an index.csv of face crops, or the CSV.")],
+    out: Annotated[Path, typer.Argument(help="New folder for manifest and shards.")],
+    split: Split = "official",
+    chunks: Chunks = None,
+    without: Without = None,
+    output: OutputFormat = Format.text,
+) -> None:
+    """Face crops that are cut already into shards for training, as they are."""
+    from interceptor.datasets.adopt import adopt
+    from interceptor.datasets.check import remarks
+    from interceptor.datasets.registry import read_set
+
+    with usage(ValueError, OSError), progress_bars() as progress:
+        table = read_set("csv", root, _choice(split, None, None, chunks, without))
+        for remark in remarks(table):
+            say(f"note: {remark}", style="yellow")
+        report = training_report(progress)
+        summary = adopt(table, out, advance=lambda done, total, note: report("crops", done, total, note))
+    print_found({"out": str(out), **summary}, output)
 
 
 def _prepare(name: str) -> Callable[..., None]:

@@ -71,11 +71,11 @@ def prepare(
     out.mkdir(parents=True, exist_ok=True)
     _claim(out, table, sampling)
     known = _known(out, table, retry)
-    todo = [video for video in _mixed(table.videos) if video.name not in known]
+    todo = [video for video in mixed(table.videos) if video.name not in known]
     done, written = len(known), sum(path.stat().st_size for path in (out / "shards").glob("*.tar"))
     results = _results(todo, sampling, make_detector, workers)
     try:
-        for prefix, videos in groupby(todo, _prefix):
+        for prefix, videos in groupby(todo, prefix_of):
             with ShardWriter(out, prefix, max_bytes) as writer:
                 for _ in videos:
                     packed, note = next(results)
@@ -129,16 +129,17 @@ def _known(out: Path, table: Table, retry: bool) -> set[str]:
     return {note["video"] for note in notes if not (retry and note["cause"])} & now.keys()
 
 
-def _mixed(videos: Sequence[Video]) -> list[Video]:
+def mixed(videos: Sequence[Video]) -> list[Video]:
     """Shard by shard one split and chunk, both classes mixed: in a fixed order without order."""
 
     def place(video: Video) -> tuple[str, str]:
-        return _prefix(video), hashlib.sha256(video.name.encode()).hexdigest()
+        return prefix_of(video), hashlib.sha256(video.name.encode()).hexdigest()
 
     return sorted(videos, key=place)
 
 
-def _prefix(video: Video) -> str:
+def prefix_of(video: Video) -> str:
+    """The name of the shards that a video's samples go into."""
     return video.split if video.chunk is None else f"{video.split}-{video.chunk:02d}"
 
 

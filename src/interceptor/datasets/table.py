@@ -1,4 +1,4 @@
-"""A CSV of videos or pictures: `path,label`, and where known `group`, `split`, `method`, `original`, `chunk`."""
+"""A CSV of videos, pictures or face crops: columns `path`, `label`, and what else is known, under the usual names."""
 
 from __future__ import annotations
 
@@ -8,7 +8,15 @@ from pathlib import Path
 from interceptor.datasets.videos import SPLITS, Choice, DatasetError, Table, Video
 
 REQUIRED = ("path", "label")
-OPTIONAL = ("group", "split", "method", "original", "chunk")
+OPTIONAL = {
+    "group": ("group", "pair", "clip"),
+    "split": ("split",),
+    "method": ("method", "model"),
+    "original": ("original",),
+    "chunk": ("chunk", "part"),
+    "source": ("source",),
+}
+"""Columns by what they say; of several that are there the first counts."""
 LABELS = {"0": 0, "1": 1}
 FOLDERS = {"real": 0, "authentic": 0, "original": 0, "fake": 1, "forged": 1, "manipulated": 1}
 """Names of folders that say what is in them."""
@@ -17,7 +25,8 @@ FOLDERS = {"real": 0, "authentic": 0, "original": 0, "fake": 1, "forged": 1, "ma
 def read_table(root: Path, choice: Choice) -> Table:
     """`root` is the CSV, or a folder with an `index.csv`; paths are relative to the CSV. 1 = forged.
 
-    A label that contradicts a folder named real, fake, ... is an error, as is any other label. Raises `DatasetError`.
+    `source` takes the place of the set's name. A label that contradicts a folder named real, fake, ... is an error, as
+    is any other label. Raises `DatasetError`.
     """
     index = root / "index.csv" if root.is_dir() else root
     table = Table("csv", index.parent, [], "column label: 1 forged, 0 authentic")
@@ -29,7 +38,9 @@ def read_table(root: Path, choice: Choice) -> Table:
                 raise DatasetError(f"{index}: no column {', '.join(missing)}")
             for row in rows:
                 where = f"{index}, line {rows.line_num}"
-                cells = {name: (row.get(name) or "").strip() for name in (*REQUIRED, *OPTIONAL)}
+                cells = {name: (row.get(name) or "").strip() for name in REQUIRED}
+                for name, columns in OPTIONAL.items():
+                    cells[name] = next((row[column].strip() for column in columns if row.get(column)), "")
                 video = _video(index.parent, cells, where, choice)
                 if video.name in seen:
                     raise DatasetError(f"{where}: {video.name} is listed twice")
@@ -63,14 +74,17 @@ def _video(folder: Path, cells: dict[str, str], where: str, choice: Choice) -> V
             raise DatasetError(
                 f"{where}: label {label} ({'forged' if label else 'authentic'}) contradicts the folder {part}/"
             )
+    chunk = int(cells["chunk"]) if cells["chunk"] else None
+    if chunk is not None and choice.chunks is not None:
+        chunk %= choice.chunks
     return Video(
         path=folder / cells["path"],
         name=Path(cells["path"]).as_posix(),
         label=label,
-        dataset="csv",
-        method=cells["method"] or ("fake" if label else ""),
+        dataset=cells["source"] or folder.resolve().name,
+        method=(cells["method"] or "fake") if label else "",
         original=cells["original"],
         group=cells["group"],
         split=cells["split"] if choice.split == "official" else "",
-        chunk=int(cells["chunk"]) if cells["chunk"] else None,
+        chunk=chunk,
     )

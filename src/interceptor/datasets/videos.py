@@ -58,7 +58,7 @@ class Choice:
     splits: Path | None = None
     """FaceForensics++: folder of the official split files, where they are not below the root"""
     chunks: int | None = None
-    """DFDC: fold the parts into so many chunks (chunk = part modulo this); else every part is a chunk"""
+    """DFDC, tables: fold the parts into so many chunks (chunk = part modulo this); else every part is a chunk"""
     without: tuple[str, ...] = ()
     """methods to leave out"""
 
