@@ -13,9 +13,13 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+import localizer_maker
 from interceptor import cli
 from interceptor.datasets.pictures import pair_folders
-from interceptor.evaluation.masks import evaluate_masks, stored_predictions
+from interceptor.detect.localize import Localizer
+from interceptor.evaluation.masks import evaluate_masks
+from interceptor.evaluation.predictions import localizer_predictions, stored_predictions
+from interceptor.metrics.maps import sigmoid
 
 SIZE = (20, 30)
 
@@ -80,6 +84,9 @@ def test_figures_by_hand(data: Path) -> None:
     low, high = found["intervals"]["f1"]
     assert low <= found["f1"] <= high
     assert found["coverage"] == {"pictures": 4, "scored": 4, "failures": {}}
+    assert {kind: row["n_forged"] for kind, row in found["by_kind"].items()} == {"authentic": 0, "forged": 1, "sub": 1}
+    assert found["by_kind"]["sub"]["f1"] == pytest.approx(2 / 3)
+    assert found["by_kind"]["authentic"]["false_alarm"] == 0.5
     json.dumps(found, allow_nan=False)
 
 
@@ -186,6 +193,25 @@ def test_folders_that_do_not_fit_are_errors(data: Path) -> None:
         pair_folders(data / "forged", data / "masks")
 
 
+def test_the_localizers_own_probabilities_and_instances_count(tmp_path: Path) -> None:
+    folder = localizer_maker.standard(tmp_path, {"highres_no_ela": 1.0})
+    rgb = np.full((300, 400, 3), (56, 120, 120), np.uint8)  # a logit of -2
+    save(tmp_path / "authentic/b.png", rgb)
+    masks = np.zeros((2, 300, 400), bool)
+    masks[0, 40:120, 60:160], masks[1, 200:280, 220:340] = True, True
+    rgb[masks.any(0)] = (248, 120, 120)  # one of 4
+    save(tmp_path / "forged/a.png", rgb)
+    save(tmp_path / "masks/a.npy", masks)
+    pictures, _ = pair_folders(tmp_path / "forged", tmp_path / "masks", tmp_path / "authentic")
+    found = evaluate_masks(pictures, localizer_predictions(Localizer(folder)), draws=20)
+    assert found["f1"] > 0.9
+    assert found["of1"] > 0.9  # two instances of two, where the map as one would score half
+    assert found["false_alarm_rate"] == 0
+    scores = {row["label"]: row["score"] for row in found["pictures"]}
+    assert scores == pytest.approx({1: sigmoid(4.0), 0: sigmoid(-2.0)}, abs=2e-3)
+    assert found["seconds"] > 0
+
+
 def run(*arguments: object) -> tuple[int, str, str]:
     result = CliRunner().invoke(cli.app, [str(each) for each in arguments])
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
@@ -202,7 +228,12 @@ def test_the_command(data: Path) -> None:
     assert found["f1"] == pytest.approx(5 / 6)
     assert found["masks_without_picture"] == [str(data / "masks/orphan.png")]
     assert len(found["pictures"]) == 4
-    assert "f1: 0.8" in run(*command)[1]
+    text = run(*command)[1]
+    assert text.startswith("2 forged pictures, 2 authentic; 4 of 4 measured")
+    assert [line.split() for line in text.splitlines()][3] == ["f1", "0.833", "0.667", "to", "1.000"]
+    assert "mask without a picture" in text
+    save(data / "masks/a.png", np.zeros(SIZE, np.uint8))
+    assert f"not measured: {data / 'forged/a.png'}: nothing is forged in its mask" in run(*command)[1]
     assert run(*command, "--convention", "pink")[0] == 2
     assert run("evaluate", "masks", "--images", data, "--masks", data / "no", "--predictions", data)[0] == 2
 
@@ -220,6 +251,10 @@ def test_checking_a_submission(data: Path, tmp_path: Path) -> None:
     code, out, _ = run("check", "submission", file, "--images", data / "authentic", "--format", "json")
     assert json.loads(out)["problems"][0]["line"] == 3
     assert run("check", "submission", tmp_path / "none.csv")[0] == 2
+    (data / "authentic/d.jpg").write_bytes(b"no picture")
+    code, _, err = run("check", "submission", file, "--images", data / "authentic")
+    assert code == 0
+    assert "cannot be checked" in err
 
 
 def test_no_extras_are_needed() -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from interceptor.cli.localize import Flips, JoinName, Looks, Models, PresetName, TierName, localizer_of
 from interceptor.cli.measure import evaluate
-from interceptor.cli.options import Format, OutputFormat, print_found
+from interceptor.cli.options import Format, OutputFormat
+from interceptor.cli.stills import print_line
 from interceptor.console import progress_bars, say, stdout, usage
 
 check = typer.Typer(no_args_is_help=True, help="Check files before they are handed on.")
@@ -26,22 +27,36 @@ def evaluate_masks_command(
     ] = None,
     authentic: Annotated[Path | None, typer.Option(help="Folder of authentic pictures.")] = None,
     convention: Annotated[str, typer.Option(help="How masks are read: binary, white, black or green.")] = "binary",
+    preset: PresetName = "balanced",
+    mode: Looks = "auto",
+    flips: Flips = 1,
+    join: JoinName = "mean",
+    tier: TierName = "standard",
+    models: Models = None,
     output: OutputFormat = Format.text,
 ) -> None:
     """Measure where a method saw forgeries against where they are."""
     from interceptor.datasets.pictures import pair_folders
-    from interceptor.evaluation.masks import evaluate_masks, localizer_predictions, stored_predictions
+    from interceptor.evaluation.masks import evaluate_masks, peak_memory_mb
+    from interceptor.evaluation.predictions import localizer_predictions, stored_predictions
+    from interceptor.report.masks import masks_text
     from interceptor.runtime.weights import WeightError
 
     with usage(ValueError, WeightError), progress_bars() as progress:
         pictures, unpaired = pair_folders(images, masks, authentic, convention)
-        predict = localizer_predictions() if predictions is None else stored_predictions(images, predictions, authentic)
+        if predictions is None:
+            predict = localizer_predictions(localizer_of(tier, models, preset, mode, flips, join))
+        else:
+            predict = stored_predictions(images, predictions, authentic)
         task = progress.add_task("measuring", total=len(pictures))
         found = evaluate_masks(pictures, predict, progress=lambda done, total: progress.update(task, completed=done))
     found["masks_without_picture"] = [str(path) for path in unpaired]
-    if output is Format.text:
-        del found["pictures"]  # one line a picture is for programs
-    print_found(found, output)
+    if predictions is None:
+        found["peak_memory_mb"] = peak_memory_mb()
+    if output is Format.json:
+        print_line(json.dumps(found))
+    else:
+        stdout().print(masks_text(found), markup=False, highlight=False)
 
 
 @check.command("submission")
@@ -54,12 +69,11 @@ def check_submission_command(
 ) -> None:
     """Check a contest submission: exit status 0 where it keeps the rules, 1 where it does not."""
     from interceptor.detect.submission import check_submission
-    from interceptor.media import MediaError
 
-    with usage(ValueError, OSError, MediaError):
+    with usage(ValueError, OSError):
         problems = check_submission(file, None if images is None else _sizes(images))
     if output is Format.json:
-        sys.stdout.write(json.dumps({"file": str(file), "problems": [vars(each) for each in problems]}) + "\n")
+        print_line(json.dumps({"file": str(file), "problems": [vars(each) for each in problems]}))
     else:
         for problem in problems:
             stdout().print(str(problem), markup=False, highlight=False)
@@ -67,18 +81,27 @@ def check_submission_command(
     raise typer.Exit(1 if problems else 0)
 
 
-def _sizes(images: Path) -> dict[str, tuple[int, int]]:
-    """Height and width by case id. Raises `ValueError` for two pictures of one case, and `MediaError`."""
+def _sizes(images: Path) -> dict[str, tuple[int, int] | None]:
+    """Height and width as displayed by case id, None for a picture that cannot be read. Raises `ValueError` for two
+    pictures of one case.
+    """
     from interceptor.datasets.pictures import picture_files
-    from interceptor.media.stills import open_picture
+    from interceptor.media import MediaError
+    from interceptor.media.stills import open_picture, orientation
 
-    sizes: dict[str, tuple[int, int]] = {}
+    sizes: dict[str, tuple[int, int] | None] = {}
     for path in picture_files(images):
         if path.stem in sizes:
             raise ValueError(f"{path}: there is another picture of case {path.stem}")
-        image = open_picture(path)
-        if image is None:
-            raise ValueError(f"{path}: this is not a picture")
+        try:
+            image = open_picture(path)
+            if image is None:
+                raise MediaError(path, "not_media", "this is not a picture")
+        except MediaError as error:
+            say(f"{error}; whether runs leave it cannot be checked", style="yellow")
+            sizes[path.stem] = None
+            continue
         with image:
-            sizes[path.stem] = image.height, image.width
+            turned = orientation(image) >= 5
+            sizes[path.stem] = (image.width, image.height) if turned else (image.height, image.width)
     return sizes

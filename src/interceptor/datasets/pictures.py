@@ -70,14 +70,15 @@ def pair_folders(
 ) -> tuple[list[Picture], list[Path]]:
     """Forged pictures with the masks of the same path below `masks`, and authentic ones; the masks without a picture.
 
-    Suffixes may differ. A forged picture without a mask is in the table, its `mask_path` None. Raises `ValueError` for
-    a missing folder or one without pictures, and as `by_stem`.
+    Suffixes may differ. A forged picture without a mask is in the table, its `mask_path` None. `dataset` is the folder
+    below `images` or `authentic` in which a picture lies. Raises `ValueError` for a missing folder or one without
+    pictures, and as `by_stem`.
     """
     forged, of_stem = picture_files(images), by_stem(masks)
     pictures = []
     for path in forged:
         stem = path.relative_to(images).with_suffix("").as_posix()
-        pictures.append(Picture(path, of_stem.pop(stem, None), 1, stem, images.name, convention=convention))
+        pictures.append(Picture(path, of_stem.pop(stem, None), 1, stem, _kind(path, images), convention=convention))
     if authentic is not None:
         pictures += authentic_pictures(authentic)
     if not forged or (authentic is not None and len(pictures) == len(forged)):
@@ -86,12 +87,17 @@ def pair_folders(
 
 
 def authentic_pictures(folder: Path, dataset: str | None = None) -> list[Picture]:
-    """Every picture below `folder`, as authentic, each a group of its own."""
-    name = dataset or folder.name
+    """Every picture below `folder`, as authentic, each a group of its own. `dataset` is by default the kind."""
     return [
-        Picture(path, None, 0, path.relative_to(folder).with_suffix("").as_posix(), name)
+        Picture(path, None, 0, path.relative_to(folder).with_suffix("").as_posix(), dataset or _kind(path, folder))
         for path in picture_files(folder)
     ]
+
+
+def _kind(path: Path, root: Path) -> str:
+    """The first folder below `root` in which a picture lies, or `root` itself, by its name."""
+    first, *rest = path.relative_to(root).parts
+    return first if rest else root.resolve().name
 
 
 def need(pictures: list[Picture], root: Path) -> list[Picture]:

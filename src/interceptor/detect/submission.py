@@ -135,11 +135,11 @@ def read_submission(path: Path, sizes: Mapping[str, tuple[int, int]]) -> dict[st
     return {case_id: decode_annotation(text, sizes[case_id]) for _, (case_id, text) in _rows(path)}
 
 
-def check_submission(path: Path, sizes: Mapping[str, tuple[int, int]] | None = None) -> list[Problem]:
+def check_submission(path: Path, sizes: Mapping[str, tuple[int, int] | None] | None = None) -> list[Problem]:
     """Everything that is wrong with a submission file, in its order.
 
-    With `sizes`, (H, W) by case id, runs must lie within their picture, and the cases must be these: none more, none
-    missing. Raises `OSError` where the file cannot be read.
+    With `sizes`, (H, W) by case id or None where that is not known, runs must lie within their picture, and the cases
+    must be these: none more, none missing. Raises `OSError` where the file cannot be read.
     """
     try:
         rows = _rows(path)

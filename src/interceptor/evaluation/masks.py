@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from interceptor.datasets.masks import MaskError, joined, read_array
-from interceptor.datasets.pictures import Picture, by_stem
+from interceptor.datasets.masks import MaskError, joined
+from interceptor.datasets.pictures import Picture
+from interceptor.evaluation.predictions import Predict, PredictionError, checked
 from interceptor.media.errors import MediaError
-from interceptor.media.stills import open_picture, read_still
+from interceptor.media.stills import read_still
 from interceptor.metrics.bootstrap import DRAWS, bootstrap_intervals, figures, share_interval
 from interceptor.metrics.classification import Floats
 from interceptor.metrics.instances import of1
@@ -28,10 +30,6 @@ from interceptor.metrics.masks import (
     pixel_ranking,
 )
 
-Predict = Callable[[NDArray[np.uint8], Path], NDArray[np.floating[Any]]]
-"""RGB uint8[H, W, 3] and the file it came from -> probabilities of forgery float[H, W], 0..1; or float[k, H, W], one
-map for each instance. Raises `PredictionError` where it has nothing to give."""
-
 SMALL = 0.02
 """Forged share of a picture below which a forgery is called small."""
 ALARM_AREA = 0.001
@@ -39,16 +37,6 @@ ALARM_AREA = 0.001
 
 OF_FORGED = ("f1", "iou", "precision", "recall", "ap", "auc", "of1")
 OF_AUTHENTIC = ("false_alarm", "false_alarm_over_0.1_percent", "false_area", "of1")
-
-
-class PredictionError(Exception):
-    """No usable prediction for a picture; `cause` is `missing_prediction`, `prediction_unreadable`, `prediction_size`
-    or `prediction_values`.
-    """
-
-    def __init__(self, cause: str, message: str) -> None:
-        super().__init__(cause, message)
-        self.cause, self.message = cause, message
 
 
 @dataclass(frozen=True)
@@ -59,7 +47,9 @@ class Scored:
     area: float
     """Forged share, 0..1."""
     score: float
-    """The picture's own probability: the highest of its pixels."""
+    """The picture's own probability, or the highest of its pixels."""
+    seconds: float
+    """What the prediction took."""
     values: dict[str, float]
     """`OF_FORGED` (`ap` and `auc` only where defined) or `OF_AUTHENTIC`."""
     gaps: Floats
@@ -77,10 +67,11 @@ def evaluate_masks(
 
     A pixel is called forged at 0.5 or above. Means over forged pictures: `f1, iou, precision, recall, ap, auc` (the
     last two left out, and counted in `undefined`, where all pixels are forged); `small` is F1 and recall of forgeries
-    under 2 % of the picture, `by_area` all by quartile of the forged area. Over authentic pictures:
+    under 2 % of the picture, `by_area` all by quartile of the forged area, `by_kind` all by `Picture.dataset`. Over
+    authentic pictures:
     `false_alarm_rate` (any pixel called), `false_alarm_rate_over_0.1_percent` (more than that share called) and
-    `false_area`. Over all: `of1`, where a map without an instance axis is one instance; `pixel_ece`, each picture
-    counting the same; `picture`, the measures of a two-class detector, with the highest pixel as probability.
+    `false_area`. Over all: `of1`; `pixel_ece`, each picture
+    counting the same; `picture`, the measures of a two-class detector; `seconds`, the median time of a prediction.
     `intervals` are 95 %, by bootstrap over groups (`Picture.group`), for rates Wilson's. What there are no pictures
     for is None.
 
@@ -120,6 +111,8 @@ def evaluate_masks(
         found["small"][name], intervals[f"small.{name}"] = interval(small, name)
     measured = {name: [s.values[name] for s in forged] for name in ("f1", "iou", "recall")}
     found["by_area"] = by_area_quartile([s.area for s in forged], measured)
+    kinds = sorted({s.picture.dataset for s in scored})
+    found["by_kind"] = {kind: _kind([s for s in scored if s.picture.dataset == kind]) for kind in kinds}
     found["pixel_ece"] = mean_calibration_error([s.gaps for s in scored])
     found["undefined"] = {name: sum(name not in s.values for s in forged) for name in ("ap", "auc")}
     scores, labels = [s.score for s in scored], [s.picture.label for s in scored]
@@ -127,54 +120,21 @@ def evaluate_masks(
     found["picture"] = figures(labels, scores, scores, clusters=groups, draws=draws, seed=seed).as_dict()
     return found | {
         "intervals": intervals,
+        "seconds": float(np.median([s.seconds for s in scored])),
         "coverage": {"pictures": len(pictures), "scored": len(scored), "failures": failures},
         "failed": failed,
         "pictures": [_row(s) for s in scored],
     }
 
 
-def stored_predictions(images: Path, predictions: Path, authentic: Path | None = None) -> Predict:
-    """Predictions of any tool: for each picture below `images` (or `authentic`) the file of the same path, whatever its
-    suffix, below `predictions`.
-
-    A picture holds one map in grey, its full scale being 1; a `.npy` file holds probabilities 0..1 (or booleans) of
-    shape (H, W) or (k, H, W). Raises `ValueError` as `by_stem` does.
-    """
-    of_stem = by_stem(predictions)
-    roots = [images] if authentic is None else [images, authentic]
-
-    def predict(rgb: NDArray[np.uint8], path: Path) -> NDArray[np.floating[Any]]:
-        root = next(root for root in roots if path.is_relative_to(root))
-        stem = path.relative_to(root).with_suffix("").as_posix()
-        if stem not in of_stem:
-            raise PredictionError("missing_prediction", f"no file {stem}.* in {predictions}")
-        return _stored(of_stem[stem])
-
-    return predict
-
-
-def localizer_predictions() -> Predict:
-    """The installed localizer's maps. Raises `WeightError`."""
-    from interceptor.detect.localize import Localizer
-
-    localizer = Localizer()
-    return lambda rgb, path: localizer.localize(rgb).probability_map
-
-
-def _stored(path: Path) -> NDArray[np.floating[Any]]:
+def peak_memory_mb() -> float | None:
+    """The most memory that this process held so far, in megabytes of 2^20 bytes; None where Windows does not tell."""
     try:
-        if path.suffix.lower() == ".npy":
-            values = read_array(path)
-            return values.astype(np.float32) if values.dtype == np.bool_ else values
-        image = open_picture(path)
-        if image is None:
-            raise PredictionError("prediction_unreadable", f"{path}: this is no picture")
-        with image:
-            wide = image.mode.startswith("I")
-            grey = np.asarray(image if wide else image.convert("L"))
-    except (MaskError, MediaError, OSError, ValueError, SyntaxError) as error:
-        raise PredictionError("prediction_unreadable", str(error)) from error
-    return grey.astype(np.float32) / np.float32(65535 if wide else 255)
+        import resource
+    except ImportError:
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 
 
 def _score(picture: Picture, predict: Predict) -> Scored:
@@ -186,31 +146,30 @@ def _score(picture: Picture, predict: Predict) -> Scored:
     if instances.shape[1:] != size:
         message = f"the mask is of {instances.shape[1:]} pixels (height, width), the picture of {size}"
         raise MaskError(picture.path, "mask_size", message)
-    planes = _checked(predict(rgb, picture.path), size)
-    probability = planes.max(axis=0)
-    truth, called = joined(instances), probability >= THRESHOLD
-    values: dict[str, float] = {"of1": of1(instances, planes >= THRESHOLD)}
+    start = time.perf_counter()
+    seen = checked(predict(rgb, picture.path), size)
+    seconds = time.perf_counter() - start
+    truth, called = joined(instances), seen.map >= THRESHOLD
+    values: dict[str, float] = {"of1": of1(instances, seen.instances)}
     if picture.label:
         values |= overlap(truth, called)._asdict()
         if not truth.all():
-            values["ap"], values["auc"] = pixel_ranking(truth, probability)
+            values["ap"], values["auc"] = pixel_ranking(truth, seen.map)
     else:
         share = float(called.mean())
         values |= dict(zip(OF_AUTHENTIC, (float(share > 0), float(share > ALARM_AREA), share), strict=False))
-    gaps = calibration_gaps(truth, probability)
-    return Scored(picture, float(truth.mean()), float(probability.max()), values, gaps)
+    gaps = calibration_gaps(truth, seen.map)
+    return Scored(picture, float(truth.mean()), seen.probability, seconds, values, gaps)
 
 
-def _checked(prediction: NDArray[np.floating[Any]], size: tuple[int, ...]) -> NDArray[np.floating[Any]]:
-    """As float[k, H, W], k at least 1."""
-    if prediction.ndim not in (2, 3) or prediction.shape[-2:] != size:
-        raise PredictionError("prediction_size", f"the prediction is of {prediction.shape}, the picture of {size}")
-    if prediction.ndim == 3 and not len(prediction):
-        return np.zeros((1, *size), np.float32)
-    if prediction.dtype.kind != "f" or not (prediction.min() >= 0 and prediction.max() <= 1):
-        found = f"{prediction.dtype} from {prediction.min()} to {prediction.max()}"
-        raise PredictionError("prediction_values", f"a prediction holds floats within 0..1, not {found}")
-    return prediction.reshape(-1, *size)
+def _kind(scored: list[Scored]) -> dict[str, Any]:
+    """Means over the pictures of one kind, None where it has none of them."""
+    rows: dict[str, Any] = {}
+    for label, names in ((1, ("f1", "iou", "recall")), (0, ("false_alarm", "false_area"))):
+        chosen = [s for s in scored if s.picture.label == label]
+        rows["n_forged" if label else "n_authentic"] = len(chosen)
+        rows |= {name: float(np.mean([s.values[name] for s in chosen])) if chosen else None for name in names}
+    return rows
 
 
 def _mean_interval(
@@ -232,6 +191,6 @@ def _weighted_mean(truth: NDArray[np.bool_], values: Floats, weights: Floats) ->
 
 def _row(scored: Scored) -> dict[str, Any]:
     picture = scored.picture
-    return {"path": str(picture.path), "label": picture.label, "area": scored.area, "score": scored.score} | {
-        name: scored.values.get(name) for name in (OF_FORGED if picture.label else OF_AUTHENTIC)
-    }
+    facts = {"path": str(picture.path), "kind": picture.dataset, "label": picture.label}
+    measured = {name: scored.values.get(name) for name in (OF_FORGED if picture.label else OF_AUTHENTIC)}
+    return facts | {"area": scored.area, "score": scored.score, "seconds": scored.seconds} | measured

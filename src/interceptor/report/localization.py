@@ -20,7 +20,7 @@ TINT = 0.25
 
 
 def overlay(rgb: np.ndarray, found: Localization) -> np.ndarray:
-    """The picture with instances tinted and outlined in red, uint8[H, W, 3]."""
+    """The picture with instances tinted and outlined in red, on white that shows on red, uint8[H, W, 3]."""
     drawn = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)  # as OpenCV writes it: large pictures are copied once
     levels = np.rint(np.arange(256)[:, None] * (1 - TINT) + np.array(CONTOUR[::-1]) * TINT).astype(np.uint8)
     for number, instance in enumerate(found.instances, start=1):
@@ -28,7 +28,9 @@ def overlay(rgb: np.ndarray, found: Localization) -> np.ndarray:
         box = np.s_[top : top + height, left : left + width]
         cv2.copyTo(cv2.LUT(drawn[box], levels[:, None]), (found.labels[box] == number).view(np.uint8), drawn[box])
     contours, _ = cv2.findContours(found.mask.view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    cv2.drawContours(drawn, contours, -1, CONTOUR[::-1], max(1, max(rgb.shape[:2]) // 400))
+    width = max(1, max(rgb.shape[:2]) // 400)
+    cv2.drawContours(drawn, contours, -1, (255, 255, 255), 3 * width)
+    cv2.drawContours(drawn, contours, -1, CONTOUR[::-1], width)
     return drawn[..., ::-1]
 
 
