@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 import localizer_maker
 from interceptor import cli
+from interceptor.datasets.masks import read_instances
 from interceptor.datasets.pictures import pair_folders
 from interceptor.detect.localize import Localizer
 from interceptor.evaluation.masks import evaluate_masks
@@ -115,6 +116,21 @@ def break_mask_shape(data: Path) -> None:
     save(data / "masks/a.npy", np.zeros((1, 1, *SIZE), bool))
 
 
+def break_mask_array(data: Path) -> None:
+    (data / "masks/a.png").unlink()
+    save(data / "masks/a.npy", np.full(SIZE, "forged"))
+
+
+def break_mask_header(data: Path) -> None:
+    break_mask_shape(data)
+    content = (data / "masks/a.npy").read_bytes()
+    (data / "masks/a.npy").write_bytes(content.replace(b"}", b"{", 1))
+
+
+def break_mask_colours(data: Path) -> None:
+    save(data / "masks/a.png", np.dstack([region(10)] * 2 + [region(3)]).astype(np.uint8) * 255)
+
+
 def break_picture(data: Path) -> None:
     (data / "forged/a.png").write_bytes(b"no picture")
 
@@ -148,6 +164,9 @@ def break_prediction_file(data: Path) -> None:
         (break_missing_mask, "missing_mask"),
         (break_mask_file, "mask_unreadable"),
         (break_mask_shape, "mask_shape"),
+        (break_mask_array, "mask_unreadable"),
+        (break_mask_header, "mask_unreadable"),
+        (break_mask_colours, "mask_values"),
         (break_picture, "not_media"),
         (break_prediction, "missing_prediction"),
         (break_prediction_size, "prediction_size"),
@@ -162,6 +181,30 @@ def test_bad_input_is_listed(data: Path, damage: Callable[[Path], None], cause: 
     assert found["coverage"] == {"pictures": 4, "scored": 3, "failures": {cause: 1}}
     assert [(entry["path"], entry["cause"]) for entry in found["failed"]] == [(str(data / "forged/a.png"), cause)]
     assert found["n_forged"] == 1
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "LA", "CMYK", "I;16", "I", "F", "white"])
+def test_masks_of_every_kind_of_picture_mean_the_same(tmp_path: Path, mode: str) -> None:
+    grey = Image.fromarray(region(7).astype(np.uint8) * 255)
+    path, convention = tmp_path / "mask.tif", "binary"
+    if mode == "I;16":
+        Image.fromarray(region(7).astype(np.uint16) * 65535).save(path)
+    elif mode == "white":  # soft edges and JPEG noise
+        path, convention = tmp_path / "mask.jpg", "white"
+        grey.save(path, quality=80)
+    else:
+        grey.convert("RGB" if mode == "CMYK" else "L").convert(mode).save(path)
+    found = read_instances(path, convention)
+    np.testing.assert_array_equal(found, region(7)[None])
+
+
+def test_a_picture_one_pixel_wide_is_measured(tmp_path: Path) -> None:
+    mask = np.zeros((40, 1), bool)
+    mask[5:20] = True
+    save(tmp_path / "forged/a.png", np.full((40, 1, 3), 90, np.uint8))
+    save(tmp_path / "masks/a.png", mask.astype(np.uint8) * 255)
+    pictures, _ = pair_folders(tmp_path / "forged", tmp_path / "masks")
+    assert evaluate_masks(pictures, lambda rgb, path: mask.astype(float), draws=10)["f1"] == 1
 
 
 def test_what_is_undefined_is_none_or_counted(data: Path) -> None:

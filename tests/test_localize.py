@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -153,6 +155,29 @@ def test_three_verdicts(localizer: Localizer, red: int, verdict: str) -> None:
     found = localizer.localize(np.full((64, 64, 3), (red, 120, 120), np.uint8))
     assert found.verdict == verdict
     assert found.probability == pytest.approx(sigmoid((red - 120) / 32), abs=2e-3)
+
+
+def test_memory_is_bounded_by_the_pictures_size(folder: Path, tmp_path: Path) -> None:
+    """17 bytes a pixel beside the process itself keep a hundred megapixels under two gigabytes."""
+    pixels = 4000 * 3000
+    Image.fromarray(with_patch(3000, 4000, (500, 600, 900, 700))).save(tmp_path / "large.jpg", quality=90)
+    code = f"""
+import sys
+from pathlib import Path
+from interceptor.detect.localize import Localizer
+from interceptor.evaluation.masks import peak_memory_mb
+from interceptor.media import read_still
+from interceptor.report.localization import write_localization
+localizer, told = Localizer(Path({str(folder)!r})), []
+before = peak_memory_mb()
+rgb = read_still({str(tmp_path / "large.jpg")!r})
+found = localizer.localize(rgb, lambda done, total: told.append((done, total)))
+write_localization("large.jpg", rgb, found, Path({str(tmp_path / "large")!r}))
+assert len(found.instances) == 1 and found.tiles == 88 and told[-1] == (88, 88)
+print((peak_memory_mb() - before) * 2**20 / {pixels})
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 17
 
 
 # The full tier.

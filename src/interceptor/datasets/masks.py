@@ -65,9 +65,12 @@ def joined(instances: NDArray[np.bool_]) -> NDArray[np.bool_]:
 def read_array(path: Path) -> NDArray[Any]:
     """The array in a `.npy` file; nothing is unpickled. Raises `MaskError`."""
     try:
-        return np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        array = np.load(path, allow_pickle=False)
+    except Exception as error:  # a damaged header can raise anything
         raise MaskError(path, "mask_unreadable", f"not a readable array of numbers: {error}") from error
+    if array.dtype.kind not in "biuf":
+        raise MaskError(path, "mask_unreadable", f"not an array of numbers, but of {array.dtype}")
+    return array
 
 
 def _picture_values(path: Path, convention: str) -> NDArray[Any]:
