@@ -383,7 +383,19 @@ def test_the_full_tier_by_command(tmp_path: Path) -> None:
     assert "INTERCEPTOR_MODELS" in err
     code, _, err = run(*command, "--models", tmp_path)
     assert code == 2
-    assert "localizer_full.json" in err
+    assert "localizer_full.json: missing" in err
+
+
+@pytest.mark.usefixtures("installed")
+def test_no_memory_for_the_networks_is_said_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_left(*given: object, **settings: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(sight, "Network", none_left)
+    Image.fromarray(picture(1)).save(tmp_path / "a.png")
+    code, _, err = run("localize", tmp_path / "a.png", "--out", tmp_path / "out")
+    assert code == 2
+    assert "not enough memory" in err
 
 
 @pytest.mark.usefixtures("installed")

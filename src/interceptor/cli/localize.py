@@ -48,7 +48,10 @@ def localizer_of(tier: str, models: Path | None, preset: str, mode: str, flips: 
     if tier == "full" and models is None:
         raise ValueError("the full tier needs the folder of its networks: --models DIR, or INTERCEPTOR_MODELS")
     folder = models if tier == "full" and models is not None else FOLDER
-    return Localizer(folder=folder, tier=tier, preset=preset, mode=mode, flips=flips, join=join)
+    try:
+        return Localizer(folder=folder, tier=tier, preset=preset, mode=mode, flips=flips, join=join)
+    except MemoryError:
+        raise ValueError("not enough memory for the localizer's networks: end other programs") from None
 
 
 def localize(

@@ -120,6 +120,10 @@ class Localizer:
         self.preset, self.mode, self.flips, self.join = PRESETS[preset], _choice(Mode, mode), flips, _choice(Join, join)
         tier = _choice(Tier, tier)
         path = folder / CARDS[tier]
+        if tier is Tier.full and not path.is_file():
+            raise WeightError(
+                f"{path}: missing; the full tier needs its card, see docs/localize.md"
+            )
         self.card = load_card(path.stem, folder)
         try:
             self._names = list(self.card["members"])
