@@ -12,8 +12,9 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from interceptor.cli import app
-from interceptor.detect.copymove import Match, Region, exclude, match, match_across, panels, regions
-from interceptor.detect.copymove.keypoints import detect, mirrored
+from interceptor.detect.copymove import Match, Region, decision, exclude, match, match_across, panels, regions
+from interceptor.detect.copymove.keypoints import Pairs, detect, mirrored
+from interceptor.detect.copymove.models import models
 from interceptor.detect.picture import copied_pair
 from interceptor.report.matches import draw_matches
 
@@ -114,7 +115,7 @@ def test_empty_ground_within_a_copy_belongs_to_it_and_what_differs_does_not(diff
         core[44:66, left + 4 : left + 26] = True
     if differs:
         picture[45:65, 185:195] = texture(20, 10, 1)[..., 0]
-    found = regions.Regions(core, np.roll(core, 130, 1), 1.0, 1.0, 1000, 1.0)
+    found = regions.Regions(core, np.roll(core, 130, 1), 1.0, 1.0, 1000, 1.0, 1.0, 0.0)
     filled = regions.fill(picture, picture, np.array([[1.0, 0, 130], [0, 1, 0]]), found)
     assert filled.source[55, 60] == filled.copy[55, 190] == (not differs)
     assert filled.source[42, 22]
@@ -148,6 +149,77 @@ def test_a_duplicated_panel_names_both_panels() -> None:
     (found,) = match(figure)
     assert {found.source_panel, found.copy_panel} == {1, 5}
     assert abs(found.angle) == pytest.approx(90, abs=1)
+
+
+@pytest.mark.parametrize("page", [0, 30])
+def test_panels_that_touch_are_told_apart(page: int) -> None:
+    flat = [texture(90, width, seed)[..., 0] // 2 + 60 * (seed % 3) for seed, width in enumerate((100, 130, 70))]
+    figure = np.vstack([np.hstack(flat), np.hstack(flat[::-1])])
+    framed = np.pad(figure, page, constant_values=255)
+    boxes = [(0, 0, 100), (100, 0, 230), (230, 0, 300), (0, 90, 70), (70, 90, 200), (200, 90, 300)]
+    expected = [(left + page, top + page, right + page, top + page + 90) for left, top, right in boxes]
+    assert panels.split(framed) == expected
+
+
+def test_a_picture_without_seams_is_no_figure() -> None:
+    assert panels.split(texture(200, 300)[..., 0]) == []
+
+
+def candidate(**facts: float) -> regions.Regions:
+    nothing = np.zeros((1, 1), bool)
+    usual = {"correlation": 0.75, "detail": 0.5, "structure": 900, "corners": 0.5, "gain": 1.0, "offset": 0.0}
+    return regions.Regions(nothing, nothing, **(usual | facts))
+
+
+@pytest.mark.parametrize(
+    ("facts", "stretch", "inliers", "rival", "expected"),
+    [
+        ({}, 1.0, 6, 0.9, True),  # the same tones and shape: cloth never repeats to the grey level
+        ({"offset": 5.0}, 1.0, 6, 0.9, False),
+        ({"gain": 0.7}, 1.0, 6, 0.9, False),
+        ({}, 1.1, 6, 0.9, False),
+        ({}, 1.0, 4, 0.0, False),  # few correspondences need more likeness
+        ({"correlation": 0.92, "detail": 0.6}, 1.0, 3, 0.9, True),
+        ({"correlation": 0.92, "detail": 0.7, "offset": 30.0}, 1.0, 5, 0.0, True),  # a copy made brighter
+        ({"correlation": 0.92, "detail": 0.7, "offset": 30.0}, 1.0, 5, 0.91, False),
+        ({"correlation": 0.92, "detail": 0.7, "offset": 30.0}, 1.0, 25, 0.91, True),
+        ({"correlation": 0.92, "detail": 0.7, "offset": 30.0}, 1.3, 25, 0.0, False),
+        ({"correlation": 0.85, "offset": 30.0}, 1.0, 6, 0.7, True),  # well ahead of all others
+        ({"correlation": 0.85, "offset": 30.0}, 1.0, 6, 0.8, False),
+        ({"correlation": 0.99, "detail": 0.99, "corners": 0.1}, 1.0, 99, 0.0, False),  # a mere edge
+    ],
+)
+def test_what_convinces(facts: dict[str, float], stretch: float, inliers: int, rival: float, expected: bool) -> None:
+    transform = np.array([[stretch, 0.0, 50.0], [0.0, 1.0, 0.0]])
+    assert decision.convincing(candidate(**facts), transform, inliers, [rival], "keypoints") == expected
+
+
+@pytest.mark.parametrize("flipped", [False, True])
+def test_three_correspondences_make_a_similarity(flipped: bool) -> None:
+    linear = turned(25, 1.2, flipped)
+    source = np.array([[20, 20], [60, 25], [35, 60]], np.float32)
+    target = (source @ linear.T + [120, 30]).astype(np.float32)
+    pairs = Pairs(source, target, np.repeat(linear[None], 3, 0).astype(np.float32), np.zeros(3, np.float32))
+    [(transform, points)] = models(pairs, 300)
+    np.testing.assert_allclose(transform, np.column_stack([linear, [120, 30]]), atol=1e-3)
+    assert len(points) == 3
+
+
+def test_refining_finds_the_place_again() -> None:
+    picture = texture(120, 260)[..., 0].astype(np.float32)
+    picture[20:100, 150:230] = picture[20:100, 20:100]
+    region = np.zeros(picture.shape, bool)
+    region[30:90, 30:90] = True
+    rough = np.array([[1.01, 0.01, 129.0], [-0.01, 1.0, 1.0]])
+    refined = regions.refine(picture, picture, rough, region)
+    corners = np.array([[30, 30, 1], [90, 30, 1], [30, 90, 1], [90, 90, 1]])
+    np.testing.assert_allclose(corners @ refined.T, corners[:, :2] + [130, 0], atol=0.2)
+
+
+def test_charts_are_drawings_and_textures_are_not() -> None:
+    everywhere = np.ones((300, 480), bool)
+    assert exclude.graphic(text()[..., 0], everywhere)
+    assert not exclude.graphic(texture(300, 480)[..., 0], everywhere)
 
 
 def lattice() -> np.ndarray:

@@ -9,9 +9,9 @@ from itertools import combinations
 import cv2
 import numpy as np
 
-from interceptor.detect.copymove import dense, exclude, keypoints, panels, periodic, regions
+from interceptor.detect.copymove import decision, dense, exclude, keypoints, panels, periodic, regions
 from interceptor.detect.copymove.keypoints import Keypoints, Pairs
-from interceptor.detect.copymove.models import models
+from interceptor.detect.copymove.models import MIN_INLIERS, models
 from interceptor.detect.copymove.panels import Box
 from interceptor.detect.copymove.regions import Regions
 from interceptor.detect.copymove.result import Match, Method, Region
@@ -27,15 +27,8 @@ MIN_AREA = 0.0005
 """Smallest region, as a share of the picture."""
 MIN_STRUCTURE = 150
 """Pixels of a region that must hold something to compare."""
-ALONE = 0.9, 0.6
-"""Correlation, and correlation of the detail, from which a pair is a copy whatever else the picture holds."""
-AHEAD = 0.8
-"""Correlation from which a pair is a copy if it is ahead of every other candidate by `LEAD`."""
-LEAD = 0.1
-MIN_CORNERS = 0.15
-"""Share of a region's structure that must not be mere edges; copies had .33 and more, the rim of a disc .05."""
-FEW: dict[Method, int] = {"keypoints": 6, "dense": 30}
-"""Inliers that a pair needs to be accepted because it is ahead."""
+REFINED = 0.5
+"""Correlation from which a model is worth refining."""
 BARE, ENOUGH = 49, 6
 """Places with fewer keypoints than the second in a window whose side is the first are bare: a copy might show none."""
 MIN_BARE = 0.05
@@ -114,7 +107,7 @@ def _matches(
     one, two = first.grey.astype(np.float32), second.grey.astype(np.float32)
     candidates = []
     for transform, points in models(pairs, max(first.grey.shape)):
-        found = regions.grow(one, two, transform, points, first.allowed)
+        found, transform = _grown(one, two, transform, points, first.allowed)
         if found is not None and _sizeable(found, same=first is second):
             candidates.append((found, transform, len(points)))
     levelled = [periodic.levelled(one), periodic.levelled(two)] if candidates else []
@@ -122,15 +115,33 @@ def _matches(
     for found, transform, inliers in candidates:
         if any(_same(found, other) for other in kept):
             continue
-        rivals = [other.correlation for other, *_ in candidates if not _touch(found, other, same=first is second)]
-        if not _convincing(found, inliers, rivals, FEW[method]):
+        rivals = [
+            other.correlation
+            for other, _, others in candidates
+            if others > MIN_INLIERS and not _touch(found, other, same=first is second)
+        ]
+        if not decision.convincing(found, transform, inliers, rivals, method):
             continue
         sides = zip(levelled, (found.source, found.copy), strict=True)
         if any(periodic.regular(picture, side, found.correlation) for picture, side in sides):
             continue
+        if exclude.graphic(first.grey, found.source):
+            continue
         kept.append(found)
         found = regions.fill(one, two, transform, found)
         yield _native(found, transform, inliers, first, second, files, method)
+
+
+def _grown(
+    one: np.ndarray, two: np.ndarray, transform: np.ndarray, points: np.ndarray, allowed: np.ndarray
+) -> tuple[Regions | None, np.ndarray]:
+    """The regions of a model, and the model: refined where that makes them more alike."""
+    found = regions.grow(one, two, transform, points, allowed)
+    if found is None or found.correlation < REFINED:
+        return found, transform
+    better = regions.refine(one, two, transform, found.source)
+    again = regions.grow(one, two, better, points, allowed)
+    return (again, better) if again is not None and again.correlation > found.correlation else (found, transform)
 
 
 def _sizeable(found: Regions, *, same: bool) -> bool:
@@ -139,19 +150,6 @@ def _sizeable(found: Regions, *, same: bool) -> bool:
     if area < MIN_AREA * found.source.size or found.structure < MIN_STRUCTURE:
         return False
     return not same or _share(found.source, found.copy) <= MAX_OVERLAP
-
-
-def _convincing(found: Regions, inliers: int, rivals: list[float], few: int) -> bool:
-    """Whether a pair is so alike that it needs no comparison, or alike and well ahead of all other candidates.
-
-    Prints, tiles and rows of like objects give many candidates of middling correlation; a copy gives one.
-    """
-    if found.corners < MIN_CORNERS:
-        return False
-    if found.correlation >= ALONE[0] and found.detail >= ALONE[1]:
-        return True
-    ahead = found.correlation > max(rivals, default=0.0) + LEAD
-    return found.correlation >= AHEAD and inliers >= few and ahead
 
 
 def _touch(one: Regions, other: Regions, *, same: bool) -> bool:

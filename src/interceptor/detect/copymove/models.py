@@ -1,5 +1,5 @@
 """From correspondences to transforms: clusters of those that agree, and an affine model by MAGSAC++ (Barath et al.,
-CVPR 2020; OpenCV's `USAC_MAGSAC`) for each, until none is left.
+CVPR 2020; OpenCV's `USAC_MAGSAC`) for each, or a similarity where they are few, until none is left.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ import numpy as np
 
 from interceptor.detect.copymove.keypoints import Pairs
 
-MIN_INLIERS = 4
-"""Distinct correspondences that a model must explain; one fewer determines an affine map exactly."""
+MIN_INLIERS = 3
+"""Distinct correspondences that a model must explain; one fewer determines a similarity exactly."""
+AFFINE = 6
+"""Distinct correspondences from which a model may also shear and stretch."""
 MAX_PAIRS = 3000
 MAX_MODELS = 30
 TOLERANCE = 3.0
@@ -42,12 +44,13 @@ def models(pairs: Pairs, side: float) -> Iterator[tuple[np.ndarray, np.ndarray]]
             return
         members = agree[support.argmax()] & alive
         alive[members] = False
-        transform = _fit(left.source[members], left.target[members])
+        flipped = np.linalg.det(left.linear[support.argmax()]) < 0
+        transform = _fit(left.source[members], left.target[members], flipped)
         if transform is None:
             continue
         misses = np.linalg.norm(left.source @ transform[:, :2].T + transform[:, 2] - left.target, axis=1)
         inliers = (misses < TOLERANCE) & (_same_sense(left.linear, transform))
-        refined = _fit(left.source[inliers], left.target[inliers])
+        refined = _fit(left.source[inliers], left.target[inliers], flipped)
         if refined is None:
             continue
         transform = refined
@@ -81,19 +84,27 @@ def _agreement(pairs: Pairs, reach: float) -> np.ndarray:
 
 
 def _crowd(pairs: Pairs) -> np.ndarray:
-    """How many correspondences start at (about) the same place and end at the same place."""
-    places = np.round(np.hstack([pairs.source, pairs.target]) / 2)
+    """How many correspondences start at (about) the same place and end at the same place, mirrored or not alike."""
+    flipped = np.linalg.det(pairs.linear)[:, None] < 0
+    places = np.hstack([np.round(np.hstack([pairs.source, pairs.target]) / 2), flipped])
     _, inverse, counts = np.unique(places, axis=0, return_inverse=True, return_counts=True)
     return counts[inverse.ravel()]
 
 
-def _fit(source: np.ndarray, target: np.ndarray) -> np.ndarray | None:
-    """An affine map float64[2, 3], or None where the points determine no sane one."""
-    if len(np.unique(np.round(source), axis=0)) < MIN_INLIERS:
+def _fit(source: np.ndarray, target: np.ndarray, flipped: bool) -> np.ndarray | None:
+    """A similarity or an affine map float64[2, 3], or None where the points determine no sane one."""
+    distinct = len(np.unique(np.round(source), axis=0))
+    if distinct < MIN_INLIERS:
         return None
-    transform, inliers = cv2.estimateAffine2D(
-        source, target, method=cv2.USAC_MAGSAC, ransacReprojThreshold=TOLERANCE, maxIters=2000, confidence=0.999
-    )
+    if distinct < AFFINE:
+        mirror = np.array([-1 if flipped else 1, 1], np.float32)
+        transform, inliers = cv2.estimateAffinePartial2D(source * mirror, target, ransacReprojThreshold=TOLERANCE)
+        if transform is not None:
+            transform[:, :2] *= mirror
+    else:
+        transform, inliers = cv2.estimateAffine2D(
+            source, target, method=cv2.USAC_MAGSAC, ransacReprojThreshold=TOLERANCE, maxIters=2000, confidence=0.999
+        )
     if transform is None or not np.isfinite(transform).all() or inliers.sum() < MIN_INLIERS:
         return None
     stretch = np.linalg.svd(transform[:, :2], compute_uv=False)

@@ -11,8 +11,12 @@ WINDOW = 9
 """Side, in pixels, of the window in which pictures are compared."""
 ALIKE = 0.75
 """Local correlation from which two places show the same."""
+LIKELY = 0.5
+"""The same in a window twice as wide, for places beside a proven copy that have its tones."""
 UNLIKE = 0.4
 """Local correlation up to which places that hold something do not show the same."""
+MAX_SHIFT = 8.0
+"""Pixels by which `refine` may move a corner of a region's box."""
 NOISE, FAINT = 1.5, 6.0
 """Grey levels (standard deviation) below which a window holds nothing to compare, or only little."""
 
@@ -21,7 +25,8 @@ NOISE, FAINT = 1.5, 6.0
 class Regions:
     """`source` and `copy` bool[H, W] of their pictures; mean local `correlation` over the source region; `detail`, the
     correlation of what is left after blurring; `structure`, the number of its pixels that hold something to compare;
-    `corners`, the share of these about which the picture changes in more than one direction.
+    `corners`, the share of these about which the picture changes in more than one direction; over these pixels also
+    `gain` and `offset`: contrast and brightness of the copy, in terms of the source and in grey levels above it.
     """
 
     source: np.ndarray
@@ -30,6 +35,8 @@ class Regions:
     detail: float
     structure: int
     corners: float
+    gain: float
+    offset: float
 
 
 def grow(
@@ -64,27 +71,65 @@ def grow(
     if not copy.any():
         return None
     solid = source & (contrast > NOISE)
-    fine = local_correlation(first - cv2.blur(first, (5, 5)), aligned - cv2.blur(aligned, (5, 5)), 2 * WINDOW + 1)[0]
     structure = int(np.count_nonzero(solid))
+    if not structure:
+        return None
+    means = cv2.blur(first, (5, 5)), cv2.blur(aligned, (5, 5))
+    fine = local_correlation(first - means[0], aligned - means[1], 2 * WINDOW + 1)[0]
+    one, two = means[0][solid], means[1][solid]
     return Regions(
         source,
         copy,
-        float(correlation[solid].mean()) if structure else 0.0,
-        float(fine[solid].mean()) if structure else 0.0,
+        float(correlation[solid].mean()),
+        float(fine[solid].mean()),
         structure,
-        float(_two_directions(first)[solid].mean()) if structure else 0.0,
+        float(_two_directions(first)[solid].mean()),
+        float(two.std() / (one.std() + 1e-6)),
+        float(two.mean() - one.mean()),
     )
 
 
+def refine(first: np.ndarray, second: np.ndarray, transform: np.ndarray, region: np.ndarray) -> np.ndarray:
+    """`transform` moved to where `region` bool[H, W] of the first correlates best with the second: ECC (Evangelidis and
+    Psarakis, PAMI 2008). Unchanged where that does not converge nearby.
+    """
+    rows, columns = np.flatnonzero(region.any(1)), np.flatnonzero(region.any(0))
+    top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
+    start = transform.copy()
+    start[:, 2] += transform[:, :2] @ (left, top)
+    try:
+        _, moved = cv2.findTransformECCWithMask(
+            first[top:bottom, left:right],
+            second,
+            region[top:bottom, left:right].astype(np.uint8),
+            np.ones(second.shape, np.uint8),
+            start.astype(np.float32),
+            cv2.MOTION_AFFINE,
+            (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 30, 1e-3),
+            3,
+        )
+    except cv2.error:  # it does not converge
+        return transform
+    moved = np.asarray(moved, np.float64)
+    moved[:, 2] -= moved[:, :2] @ (left, top)
+    corners = np.array([[left, top, 1], [right, top, 1], [left, bottom, 1], [right, bottom, 1]], float)
+    return moved if np.abs(corners @ (moved - transform).T).max() < MAX_SHIFT else transform
+
+
 def fill(first: np.ndarray, second: np.ndarray, transform: np.ndarray, found: Regions) -> Regions:
-    """`found` with what lies between its parts and at its rim, where the pictures do not differ.
+    """`found` with what lies beside it, between its parts and at its rim, where the pictures do not differ.
 
     Empty ground and masked marks prove nothing, so `grow` leaves them out; within a proven copy they belong to it. A
     window across the rim sees two different pictures, so what is alike ends half a window too early.
     """
     aligned, covered = align(second, transform, first.shape)
     correlation, contrast = local_correlation(first, aligned)
-    rim = cv2.dilate(found.source.astype(np.uint8), _disc(WINDOW))
+    faint = local_correlation(first, aligned, 2 * WINDOW + 1)[0] > LIKELY
+    faint &= cv2.blur(np.abs(first + found.offset - aligned), (WINDOW, WINDOW)) < FAINT
+    beside = cv2.morphologyEx((faint & covered | found.source).astype(np.uint8), cv2.MORPH_OPEN, _disc(WINDOW))
+    labels = cv2.connectedComponents(beside)[1]
+    joined = np.isin(labels, np.unique(labels[found.source & (labels > 0)])) & (labels > 0) | found.source
+    rim = cv2.dilate(joined.astype(np.uint8), _disc(WINDOW))
     outline, _ = cv2.findContours(rim, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     hull = cv2.drawContours(rim, [cv2.convexHull(np.concatenate(outline))], -1, 1, cv2.FILLED)
     hull[((correlation < UNLIKE) & (contrast > FAINT) | ~covered) & ~found.source] = 0
