@@ -2,18 +2,22 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from interceptor import cli
 from interceptor.datasets.crops import Crop, read_index
 from interceptor.evaluation.audit import audit_pictures, audit_sounds, moved_mask, tell_apart
+from interceptor.evaluation.audit_forgeries import audit_forgeries, originals
 from interceptor.evaluation.traces import picture_traces
 from interceptor.forges import audio_visual, registry
 from interceptor.forges.blend import Forged
 from interceptor.forges.codecs import jpeg
+from interceptor.forges.pictures import ForgedPicture, forge
 from interceptor.media.clips import FaceClip
 from interceptor.training import augment
 from test_forges import talking
@@ -118,3 +122,37 @@ def test_the_command_prints_what_was_found(tmp_path: Path) -> None:
         wrong = CliRunner().invoke(cli.app, ["audit", "forge", *arguments])
         assert wrong.exit_code == 2
         assert why in wrong.stderr
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pictures")
+    for i in range(12):
+        Image.fromarray(picture(i)).save(folder / f"{i}.png")
+    return folder
+
+
+def test_a_forged_picture_is_not_told_outside_its_mask(pictures: Path) -> None:
+    found = audit_forgeries("splice", originals(pictures), draws=2)
+    assert found["identical"] == found["pairs"] == 24
+    assert found["before"]["auc"] == found["before"]["pair_auc"] == 0.5
+    assert 0.4 < found["after"]["auc"] < 0.6
+    done = CliRunner().invoke(
+        cli.app, ["audit", "pictures", "removal", str(pictures), "--draws", "1", "--format", "json"]
+    )
+    assert json.loads(done.stdout)["identical"] == json.loads(done.stdout)["pairs"]
+    assert CliRunner().invoke(cli.app, ["audit", "pictures", "vanish", str(pictures)]).exit_code == 2
+
+
+def test_a_picture_forge_that_leaks_is_caught(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from interceptor.evaluation import audit_forgeries as module
+
+    def leaking(rgb: np.ndarray, rng: np.random.Generator, **options: Any) -> ForgedPicture:
+        made = forge(rgb, rng, **options)
+        return ForgedPicture(jpeg(made.image, 60), made.instances, made.kind)
+
+    monkeypatch.setattr(module, "forge", leaking)
+    found = audit_forgeries("retouch", originals(pictures), draws=2)
+    assert found["identical"] == 0
+    assert found["before"]["auc"] > 0.9
+    assert not found["passed"]

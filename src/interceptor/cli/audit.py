@@ -62,6 +62,34 @@ def audit_forge_command(
         raise typer.Exit(1)
 
 
+@audit.command("pictures")
+def audit_pictures_command(
+    kind: Annotated[str, typer.Argument(help="copy_move, splice, removal or retouch.")],
+    folder: Annotated[Path, typer.Argument(help="Folder of authentic pictures.")],
+    labels: Annotated[Path | None, typer.Option(help="Folder of their instance labels, same names.")] = None,
+    limit: Annotated[int, typer.Option(min=5, help="Pictures to forge.")] = 100,
+    draws: Annotated[int, typer.Option(min=1, help="Forgeries of each.")] = 2,
+    seed: Annotated[int, typer.Option(help="Of the forgeries and folds.")] = 0,
+    output: OutputFormat = Format.text,
+) -> None:
+    """Tell forged pictures from their originals by what lies outside the mask: by chance, else exit 1."""
+    from interceptor.evaluation.audit_forgeries import audit_forgeries, originals
+    from interceptor.media import MediaError
+
+    with usage(ValueError, OSError, MediaError), progress_bars() as progress:
+        task = progress.add_task("forging", total=None)
+        found = audit_forgeries(
+            kind,
+            originals(folder, labels)[:limit],
+            draws=draws,
+            seed=seed,
+            progress=lambda done, total: progress.update(task, completed=done, total=total),
+        )
+    print_found({"forge": kind, **found}, output)
+    if not found["passed"]:
+        raise typer.Exit(1)
+
+
 def _talking(folder: Path) -> Iterator[tuple[str, FaceClip]]:
     """The most visible face in the middle of each clip of a folder, by its file's name."""
     from interceptor.datasets.faces import media_files

@@ -52,7 +52,7 @@ def audit_pictures(
     rng = np.random.default_rng(seed)
     authentic = [crop for crop in crops if crop.label == 0]
     chosen = [authentic[i] for i in rng.permutation(len(authentic))[:limit]]
-    before, after = _Pairs(), _Pairs()
+    before, after = Pairs(), Pairs()
     identical = 0
     for done, crop in enumerate(chosen):
         picture = read_crop(crop.path)[0]
@@ -84,7 +84,7 @@ def audit_sounds(
     All windows of a clip stay in one fold. `sound`: see `tell_apart`; `left_out` counts clips by the forge's reason.
     """
     rng = np.random.default_rng(seed)
-    pairs = _Pairs()
+    pairs = Pairs()
     left_out: Counter[str] = Counter()
     for name, clip in clips:
         try:
@@ -119,7 +119,7 @@ def moved_mask(mask: np.ndarray, step: Callable[[np.ndarray], np.ndarray]) -> np
     return cv2.dilate(inside.astype(np.uint8), np.ones((2 * REACH + 1, 2 * REACH + 1), np.uint8)) > 0
 
 
-class _Pairs:
+class Pairs:
     """Traces of authentic and forged ones, side by side, and whose they are."""
 
     def __init__(self) -> None:

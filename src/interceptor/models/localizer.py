@@ -7,6 +7,8 @@ from the rest), refined, weighed by an attention gate and enlarged. Members of a
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 import torch
 from timm.layers import resample_abs_pos_embed
 from torch import Tensor, nn
@@ -24,6 +26,8 @@ MAP = 112
 """Side of the map that comes out."""
 CHANNELS = 64
 FINE = 32
+GateAt = Literal["features", "logits", "none"]
+"""What the attention gate weighs."""
 RARE = -3.0
 """The logit before anything is learned: few cells are altered (Lin et al., ICCV 2017)."""
 
@@ -63,14 +67,16 @@ class LocalizerDecoder(nn.Module):
     """Tokens in, a map of logits out; above 0 leans altered.
 
     Tokens are standardised by `mean` and `std` `[5, 768]`, set from training data: a few of CLIP's channels are a
-    hundred times larger than the rest.
+    hundred times larger than the rest. `gate` is for comparison; what ships gates the features.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, mean: Tensor | None = None, std: Tensor | None = None) -> None:
+    def __init__(self, mean: Tensor | None = None, std: Tensor | None = None, gate: GateAt = "features") -> None:
         super().__init__()
+        if gate not in get_args(GateAt):
+            raise ValueError(f"no gate {gate!r}; choose from {', '.join(get_args(GateAt))}")
         self.register_buffer("mean", torch.zeros(len(DEPTHS), WIDTH) if mean is None else mean.float())
         self.register_buffer("std", torch.ones(len(DEPTHS), WIDTH) if std is None else std.float())
         self.lateral = nn.ModuleList(nn.Linear(WIDTH, CHANNELS) for _ in DEPTHS)
@@ -79,7 +85,8 @@ class LocalizerDecoder(nn.Module):
         self.coarse = refine(CHANNELS, CHANNELS)
         self.middle = refine(CHANNELS, CHANNELS)
         self.fine = refine(CHANNELS, FINE)
-        self.gate = Gate(FINE)
+        self.gate = None if gate == "none" else Gate(FINE)
+        self.gates_logits = gate == "logits"
         self.paint = nn.Conv2d(FINE, (MAP // CELLS // 2) ** 2, 1)
         nn.init.constant_(self.paint.bias, RARE)
 
@@ -94,5 +101,6 @@ class LocalizerDecoder(nn.Module):
         x = self.dropout(x.transpose(1, 2).unflatten(2, (CELLS, CELLS)))
         x = self.middle(self.coarse(x)) + x
         x = self.fine(F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False))
-        x = self.paint(x * self.gate(x))
+        weight = 1 if self.gate is None else self.gate(x)
+        x = self.paint(x) * weight if self.gates_logits else self.paint(x * weight)
         return F.pixel_shuffle(x, MAP // CELLS // 2)[:, 0]

@@ -7,13 +7,13 @@ ICML 2019), and for a CPU its lite twins, which have no squeeze-excitation; lite
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, get_args
+from typing import get_args
 
 import segmentation_models_pytorch as smp
 import torch
 from torch import Tensor, nn
 
-from interceptor.models.localizer import RARE, Gate
+from interceptor.models.localizer import RARE, Gate, GateAt
 
 ENCODERS = {
     "efficientnet_b2": "efficientnet-b2",
@@ -24,7 +24,6 @@ ENCODERS = {
 PYRAMID = 256
 SEGMENTATION = 128
 """Channels of the four levels' common map, a quarter of the picture a side."""
-GateAt = Literal["features", "logits", "none"]
 
 
 class FullLocalizer(nn.Module):

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from interceptor.metrics.calibration import fit_platt, risk_curve
 from interceptor.metrics.maps import combined, logit, sigmoid, top_score
-from interceptor.models.localizer import LocalizerDecoder
+from interceptor.models.localizer import GateAt, LocalizerDecoder
 from interceptor.runtime.network import Network
 from interceptor.training.checkpoints import CheckpointError, read_tensors, write_bytes, write_json, write_tensors
 from interceptor.training.export import BASE_NAME
@@ -59,6 +59,7 @@ class Recipe:
     edited_times: float = 1.0
     """How much a kind edited by hand weighs against one forged by program."""
     weight_decay: float = 0.02
+    gate: GateAt = "features"
     seed: int = 1
 
 
@@ -89,7 +90,7 @@ class LocalizerRun:
             "command": self.command,
             "recipe": settings | {"recipes": recipes, "sources": len(self.sources)},
             "data": self._data(train, val),
-            **calibrate(val, {name: paint(_load(self._file(name)), val) for name in finished}),
+            **calibrate(val, {name: paint(self._load(name), val) for name in finished}),
         }
         write_json(self.out / "run.json", card)
         return card
@@ -107,14 +108,15 @@ class LocalizerRun:
     def _file(self, name: str) -> Path:
         return self.out / f"{name}.safetensors"
 
-    def _start(self, name: str) -> LocalizerDecoder:
+    def _load(self, name: str) -> LocalizerDecoder:
+        """A trained member. Raises `CheckpointError` where it is not."""
         if not self._file(name).is_file():
             raise CheckpointError(f"{self._file(name)}: no such file; train the member {name} first")
-        return _load(self._file(name))
+        return load_members(self.out, [name], self.recipe.gate)[name]
 
     def _found(self, train: Tokens) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """What the base member finds in the training samples."""
-        return zip(paint(self._start(BASE), train), train.targets, strict=True)
+        return zip(paint(self._load(BASE), train), train.targets, strict=True)
 
     def _plan(self, split: str, authentic: int, forged: int, edited: int) -> list[Sample]:
         return plan(self.sources, split, authentic, forged, edited, self.recipe.seed)
@@ -145,9 +147,9 @@ class LocalizerRun:
             return
         recipe, schedule = MEMBERS[name], MEMBERS[name].schedule(Tier.standard)
         torch.manual_seed(self.recipe.seed)
-        model = LocalizerDecoder(*_standard(train))
+        model = LocalizerDecoder(*_standard(train), self.recipe.gate)
         if schedule.start:
-            model.load_state_dict(self._start(schedule.start).state_dict())
+            model.load_state_dict(self._load(schedule.start).state_dict())
         weights = draw_weights(
             recipe,
             train.samples,
@@ -273,12 +275,6 @@ def write_test(samples: Sequence[Sample], out: Path) -> None:
     partial.rename(out)
 
 
-def _load(file: Path) -> LocalizerDecoder:
-    model = LocalizerDecoder()
-    model.load_state_dict(read_tensors(file))
-    return model.eval()
-
-
 def _standard(data: Tokens) -> tuple[Tensor, Tensor]:
     """Mean and spread of each channel at each depth, `[5, 768]` each."""
     count = len(data.samples)
@@ -297,9 +293,16 @@ def _mean_f1(data: Tokens, probability: np.ndarray, threshold: float) -> float:
     return float(np.mean(values))
 
 
-def load_members(folder: Path, names: Sequence[str]) -> dict[str, LocalizerDecoder]:
+def load_members(folder: Path, names: Sequence[str], gate: GateAt = "features") -> dict[str, LocalizerDecoder]:
     """The trained members of a run. Raises `CheckpointError`."""
-    return {name: _load(folder / f"{name}.safetensors") for name in names}
+    members = {}
+    for name in names:
+        members[name] = LocalizerDecoder(gate=gate).eval()
+        try:
+            members[name].load_state_dict(read_tensors(folder / f"{name}.safetensors"))
+        except RuntimeError as error:
+            raise CheckpointError(f"{folder / name}.safetensors: not a decoder with its gate at {gate}") from error
+    return members
 
 
 def read_run(folder: Path) -> dict[str, Any]:

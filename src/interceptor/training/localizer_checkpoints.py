@@ -16,7 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from interceptor.models.localizer_full import FullLocalizer, GateAt
+from interceptor.models.localizer import GateAt
+from interceptor.models.localizer_full import FullLocalizer
 from interceptor.training.checkpoints import CheckpointError, read_tensors, write_json, write_tensors
 
 LEGACY = (".pt", ".pth")

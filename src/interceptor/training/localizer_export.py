@@ -22,10 +22,12 @@ def write_localizer(base: Path, members: Mapping[str, LocalizerDecoder], out: Pa
 
     Input `pictures` uint8[n, 448, 448, 3] RGB. Outputs: `logits` float32[n, members, 112, 112], in the order of
     `members` (left out where there is none); `tokens` float32[n, 5, 784, 768], what members are trained on. Raises
-    `ValueError` where the two would not lie side by side.
+    `ValueError` where the two would not lie side by side, and for a member whose gate does not weigh features.
     """
     if base.resolve().parent != out.resolve().parent:
         raise ValueError(f"{out}: must lie in the same folder as {base}, which it refers to")
+    if others := [name for name, member in members.items() if member.gate is None or member.gates_logits]:
+        raise ValueError(f"{', '.join(others)}: only members with the gate on the features can be exported")
     embedding = position_embedding(checkpoints.read_tensors(base)["pos_embed"])
     graph = _Graph(BaseFile.open(base), {})
     graph.half("pos_embed", embedding)

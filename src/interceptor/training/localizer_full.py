@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from interceptor.models.localizer_full import FullLocalizer, GateAt
+from interceptor.models.localizer import GateAt
+from interceptor.models.localizer_full import FullLocalizer
 from interceptor.training.checkpoints import CheckpointError, adam_state, read_tensors, restore_adam, write_json
 from interceptor.training.localizer_augment import as_input, as_target, augmented
 from interceptor.training.localizer_checkpoints import Architecture, Checkpoint, read_checkpoint, write_checkpoint
