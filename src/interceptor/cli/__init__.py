@@ -7,7 +7,20 @@ from typing import Annotated
 import typer
 
 from interceptor import __version__
-from interceptor.cli import audit, datasets, evidence, lens, localize, localizers, make, masks, measure, pictures, scan
+from interceptor.cli import (
+    audit,
+    datasets,
+    distill,
+    evidence,
+    lens,
+    localize,
+    localizers,
+    make,
+    masks,
+    measure,
+    pictures,
+    scan,
+)
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Media forensics: is it forged, and what is the evidence?"
@@ -28,6 +41,7 @@ app.add_typer(make.prepare, name="prepare")
 make.train.command("localizer")(localizers.train_localizer)
 app.add_typer(make.train, name="train")
 app.add_typer(localizers.mine, name="mine")
+app.command()(distill.distill)
 app.add_typer(make.export, name="export")
 
 
