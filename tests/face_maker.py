@@ -19,15 +19,22 @@ def face_picture() -> np.ndarray:
 
 
 def face_clip(
-    path: Path, count: int = 24, *, second: bool = False, brief: int = 0, gop: int = 12, **settings: Any
+    path: Path,
+    count: int = 24,
+    *,
+    second: bool = False,
+    brief: int = 0,
+    gop: int = 12,
+    light: float = 1.0,
+    **settings: Any,
 ) -> Path:
     """Writes a clip of a face drifting to the right, at 25 frames a second. `second`: another face on the right; only
-    on the first `brief` frames, if given. Other settings are `encode`'s.
+    on the first `brief` frames, if given. `light` is a factor on all pixels. Other settings are `encode`'s.
     """
     frames = []
     for i in range(count):
         frame = paste(background(HEIGHT, WIDTH), placement((95 + 16 * i / count, 112), 110))
         if second and (not brief or i < brief):
             frame = paste(frame, placement((288, 112), 108), other_person())
-        frames.append(frame)
+        frames.append((frame * light).astype(np.uint8))
     return encode(path, frames, options={"crf": "20"}, gop=gop, **settings)

@@ -21,9 +21,11 @@ SECONDS = 1.6
 RATES = [0.001, 0.01, 0.05, 0.3]
 
 
-def write_network(path: Path, inputs: dict[str, tuple[int, list[Any]]], score: float = 0.0) -> None:
-    """ONNX whose `logit` float32[n] is `score` and 0.001 times the mean over each of the inputs' items."""
-    nodes, constants, total = [], {"score": np.float32(score), "little": np.float32(0.001)}, "score"
+def write_network(
+    path: Path, inputs: dict[str, tuple[int, list[Any]]], score: float = 0.0, slope: float = 0.001
+) -> None:
+    """ONNX whose `logit` float32[n] is `score` and `slope` times the mean over each of the inputs' items."""
+    nodes, constants, total = [], {"score": np.float32(score), "little": np.float32(slope)}, "score"
     for name, (_, shape) in inputs.items():
         constants[f"{name}_axes"] = np.arange(1, len(shape))
         nodes += [

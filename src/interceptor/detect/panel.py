@@ -73,13 +73,17 @@ class Panel:
             raise ValueError(f"the ensemble cannot decide: {self.why}")
 
     def judge(self, logit: float, predictions: Mapping[str, Prediction | None]) -> Answer:
-        """One face: the screen's mean logit, and what each specialist says (calibrated log-odds, or why nothing)."""
+        """One face: the screen's mean logit, and what each specialist says (calibrated log-odds, or why nothing).
+
+        The stack weighs calibrated log-odds, the screen's too.
+        """
         if self.verdict_from == "screen" or self._stack is None:
             screen = SpecialistScore(
                 probability=float(self._screen.probability(logit)), weight=1.0, reason="decides alone"
             )
             return Answer(logit, screen, {code: self._beside(predictions.get(code)) for code in SPECIALISTS})
-        found = weighted_ensemble({"screen": logit, **predictions}, self._stack)
+        own = self._screen.platt.slope * logit + self._screen.platt.offset
+        found = weighted_ensemble({"screen": own, **predictions}, self._stack)
         return Answer(
             found.log_odds, found.specialists["screen"], {code: found.specialists[code] for code in SPECIALISTS}
         )

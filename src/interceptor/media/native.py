@@ -34,14 +34,6 @@ def native_crop(rgb: np.ndarray, landmarks: np.ndarray, phase: tuple[int, int] =
     return NativeCrop(pixels, (np.asarray(landmarks) - corner).astype(np.float32))
 
 
-def middle_of(crop: NativeCrop) -> NativeCrop:
-    """What lenses look at of it: 224 x 224 pixels in its middle, the corner on the grid; all of a smaller one."""
-    height, width = crop.pixels.shape[:2]
-    top, left = (max(0, side - NATIVE_SIDE) // 2 // GRID * GRID for side in (height, width))
-    pixels = np.ascontiguousarray(crop.pixels[top : top + NATIVE_SIDE, left : left + NATIVE_SIDE])
-    return NativeCrop(pixels, crop.landmarks - np.array([left, top], np.float32))
-
-
 def grid_phase(info: MediaInfo) -> tuple[int, int]:
     """Where the codec's grid has its first lines (x, y) in the displayed picture: turning moves it off the corner."""
     mirrored_x, mirrored_y = info.rotation in (90, 180), info.rotation in (180, 270)

@@ -19,7 +19,7 @@ from interceptor.media.clips import NativeCrop
 from interceptor.media.crops import CONTEXT_SCALE, CONTEXT_SIZE, MIN_FACE, crop_side, cut, similarity
 from interceptor.media.faces import Face, FaceDetector
 from interceptor.media.frames import Frame
-from interceptor.media.native import middle_of, native_crop
+from interceptor.media.native import native_crop
 
 MAX_MOVE = 2.0
 """Farthest a face may move between two detections, in sides of its crop."""
@@ -67,7 +67,7 @@ class FaceCrop:
     side: float
     """side of the crop in pixels of the frame"""
     native: NativeCrop | None = None
-    """what lenses look at of the frame's own pixels; None unless the tracker was asked for it"""
+    """the frame's own pixels; None unless the tracker was asked for them, and where the face was carried"""
 
 
 @dataclass
@@ -91,8 +91,9 @@ class FaceTracker:
 
     It detects on the first frame, on each `every`-th after it and on the last one, and carries faces to those
     between. A face seen on one side of a gap only is not carried into it. At most the `max_faces` largest faces of a
-    frame are followed, and none whose crop would be smaller than `min_face` pixels of the frame. Native crops are kept
-    where `grid` says on which pixels the codec's grid begins (`native.grid_phase`).
+    frame are followed, and none whose crop would be smaller than `min_face` pixels of the frame. Where `grid` says on
+    which pixels the codec's grid begins (`native.grid_phase`), detected faces come with a native crop: up to a few
+    megabytes each, so not on every frame.
 
     `failures` counts faces by cause: `face_too_small`, `too_many_faces`, `face_uncertain` (all on frames with
     detection) and `face_not_followed` (between detections). `frames_with_face` counts frames with at least one crop,
@@ -201,7 +202,7 @@ class FaceTracker:
             image=cut(frame.rgb, landmarks),
             context=cut(frame.rgb, landmarks, CONTEXT_SIZE, CONTEXT_SCALE),
             side=crop_side(landmarks),
-            native=None if self._grid is None else middle_of(native_crop(frame.rgb, landmarks, self._grid)),
+            native=native_crop(frame.rgb, landmarks, self._grid) if detected and self._grid is not None else None,
         )
 
     def _count(self, cause: str, count: int) -> None:

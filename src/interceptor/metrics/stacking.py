@@ -144,25 +144,31 @@ def source_folds(labels: ArrayLike, sources: ArrayLike, folds: int) -> NDArray[n
 
 
 def fit_stack(
-    scores: ArrayLike, labels: ArrayLike, sources: ArrayLike, members: Sequence[str], *, folds: int = INNER_FOLDS
+    scores: ArrayLike,
+    labels: ArrayLike,
+    sources: ArrayLike,
+    members: Sequence[str],
+    *,
+    folds: int = INNER_FOLDS,
+    fewest: int = FEWEST,
 ) -> Stack:
     """Fit calibrations, members kept, shrinkage and weights to raw scores float[n, members], NaN where one abstains.
 
     `labels` [n] (1 = forged), `sources` [n] name where each item is from: any sortable values. A higher score must lean
     forged. With fewer sources in a class than `folds`, weights are equal. Scores must be out of fold: of files that
-    their member was not trained on.
+    their member was not trained on. A member counts only where it gave at least `fewest` scores of either class.
 
     Raises `ValueError` on malformed input, fewer than two sources in a class, or if no member points to forgeries.
     """
     table = _checked_table(scores, len(members))
     truth, _ = checked(labels, np.zeros(len(table)))
     names = np.asarray(sources)
-    fewest = min(np.unique(names[kind]).size for kind in (truth, ~truth))
-    fold = source_folds(truth, names, min(folds, fewest))
+    least = min(np.unique(names[kind]).size for kind in (truth, ~truth))
+    fold = source_folds(truth, names, min(folds, least))
     weights = source_weights(truth, names)
 
-    inner = [_Fold.of(table, truth, names, fold == f) for f in range(fold.max() + 1)]
-    calibrations = _calibrate(table, truth, weights)
+    inner = [_Fold.of(table, truth, names, fold == f, fewest) for f in range(fold.max() + 1)]
+    calibrations = _calibrate(table, truth, weights, fewest)
     kept = [m for m, c in enumerate(calibrations) if c is not None and all(f.usable[m] for f in inner)]
     if not kept:
         raise ValueError("no member points to forgeries on every part of the sources: nothing to stack")
@@ -177,7 +183,7 @@ def fit_stack(
         return float(weights @ (np.logaddexp(0, z) - truth * z))
 
     strength = STRENGTHS[-1]
-    if fewest >= folds:
+    if least >= folds:
         best = loss(kept, strength)
         while len(kept) > 1:
             without = [[m for m in kept if m != left_out] for left_out in kept]
@@ -210,22 +216,24 @@ class _Fold(NamedTuple):
     usable: list[bool]
 
     @classmethod
-    def of(cls, table: Floats, truth: NDArray[np.bool_], names: NDArray[Any], held: NDArray[np.bool_]) -> _Fold:
+    def of(
+        cls, table: Floats, truth: NDArray[np.bool_], names: NDArray[Any], held: NDArray[np.bool_], fewest: int
+    ) -> _Fold:
         weights = source_weights(truth[~held], names[~held])
-        calibrations = _calibrate(table[~held], truth[~held], weights)
+        calibrations = _calibrate(table[~held], truth[~held], weights, fewest)
         log_odds = np.stack([_log_odds(c, table[:, m]) for m, c in enumerate(calibrations)], axis=1)
         return cls(held, log_odds[~held], log_odds[held], weights, [c is not None for c in calibrations])
 
 
-def _calibrate(table: Floats, truth: NDArray[np.bool_], weights: Floats) -> list[Calibration | None]:
+def _calibrate(table: Floats, truth: NDArray[np.bool_], weights: Floats, fewest: int) -> list[Calibration | None]:
     """One for each column; None where there is too little to tell, or it does not point to forgeries."""
-    return [_calibration(column, truth, weights) for column in table.T]
+    return [_calibration(column, truth, weights, fewest) for column in table.T]
 
 
-def _calibration(column: Floats, truth: NDArray[np.bool_], weights: Floats) -> Calibration | None:
+def _calibration(column: Floats, truth: NDArray[np.bool_], weights: Floats, fewest: int) -> Calibration | None:
     given = np.isfinite(column)
     x, y, w = column[given], truth[given], weights[given]
-    if min(y.sum(), (~y).sum()) < FEWEST or np.ptp(x) == 0:
+    if min(y.sum(), (~y).sum()) < fewest or np.ptp(x) == 0:
         return None
     values, number = np.unique(x, return_inverse=True)
     mass = np.bincount(number, weights=w / w.sum())
