@@ -33,8 +33,8 @@ def shared(scanner: Scanner, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, 
     """The command uses the session's scanner; the list holds the settings that it asked for."""
     asked: list[dict[str, Any]] = []
 
-    def give(*, frames: int, fpr: float, evidence: bool, **others: Any) -> Scanner:
-        asked.append({"frames": frames, "fpr": fpr, "evidence": evidence})
+    def give(**settings: Any) -> Scanner:
+        asked.append(settings)
         return scanner
 
     monkeypatch.setattr(scanning, "Scanner", give)
@@ -68,7 +68,8 @@ def test_a_line_of_json_for_each_file(shared: list, media: dict[str, Path]) -> N
     assert isinstance(clip["probability"], float)
     assert (nobody["verdict"], nobody["probability"]) == ("no_face", None)
     assert {k: v for k, v in again.items() if k != "timings"} == {k: v for k, v in nobody.items() if k != "timings"}
-    assert shared == [{"frames": 9, "fpr": 0.01, "evidence": False}]
+    settings = {"frames": 9, "fpr": 0.01, "tier": "standard", "specialists": None, "models": None, "evidence": False}
+    assert shared == [settings]
 
 
 def test_text_is_not_wrapped_where_there_is_no_terminal(shared: list, media: dict[str, Path], tmp_path: Path) -> None:
@@ -370,3 +371,12 @@ def test_a_recorded_command_keeps_what_stands_before_a_path() -> None:
         ["--authentic", "nuclei=/home/me/nuclei", "--edited", "blots=../a/images:../a/masks", "out/"]
     )
     assert recorded == "interceptor --authentic nuclei=nuclei --edited blots=images:masks out"
+
+
+def test_tier_and_specialists_reach_the_scanner(shared: list, media: dict[str, Path], tmp_path: Path) -> None:
+    run(media["nobody"], "--tier", "full", "--models", tmp_path, "--specialists", "ll,cm", "--format", "json")
+    assert (shared[0]["tier"], shared[0]["models"]) == ("full", tmp_path)
+    assert shared[0]["specialists"] == {"ll", "cm"}
+    done = run(media["nobody"], "--specialists", "xx")
+    assert done.exit_code == 2
+    assert "choose auto, all, none, or of ll, bg, av, cm, rr, tm" in done.stderr.replace("\n", " ")
