@@ -1,7 +1,7 @@
 """The student beside the screen: crops a second and accuracy on the same crops, batches of the two taken in turns.
 
-    python benchmarks/student.py --data FACES/dfdc_faces --data FACES/generated_faces [--limit 400] [--batch 16]
-        [--student FOLDER] [--weights src/interceptor/weights]
+python benchmarks/student.py --data FACES/dfdc_faces --data FACES/generated_faces [--limit 400] [--batch 16]
+    [--student FOLDER] [--weights src/interceptor/weights]
 """
 
 from __future__ import annotations

@@ -18,7 +18,8 @@ from interceptor.media import probe
 from interceptor.media.clips import FaceClip, NativeCrop
 from interceptor.media.crops import CROP_SIZE
 from interceptor.media.faces import FaceDetector
-from interceptor.media.windows import GRID, SECONDS, cut_window
+from interceptor.media.native import GRID
+from interceptor.media.windows import SECONDS, cut_window
 
 VIEWS: dict[str, tuple[str, ...]] = {
     "ll": (),

@@ -121,9 +121,7 @@ class Localizer:
         tier = _choice(Tier, tier)
         path = folder / CARDS[tier]
         if tier is Tier.full and not path.is_file():
-            raise WeightError(
-                f"{path}: missing; the full tier needs its card, see docs/localize.md"
-            )
+            raise WeightError(f"{path}: missing; the full tier needs its card, see docs/localize.md")
         self.card = load_card(path.stem, folder)
         try:
             self._names = list(self.card["members"])

@@ -268,14 +268,14 @@ class DistillRun:
         sets, labels, truth, found = sets[rows], labels[rows], self.truth[rows], self.score(student, rows)
         likeness = float(np.corrcoef(found, truth)[0, 1])
         entry: dict[str, Any] = {"step": step, "loss": round(loss, 4), "like_teacher": round(likeness, 4)}
-        aucs = []
+        aucs: list[float] = []
         for name in map(str, np.unique(sets)):
             chosen = sets == name
             if len(set(labels[chosen])) == 2:
                 aucs.append(roc_auc(labels[chosen], found[chosen]))
                 teacher = roc_auc(labels[chosen], truth[chosen])
                 entry[name] = {"auc": round(aucs[-1], 4), "teacher": round(teacher, 4)}
-        entry["selection"] = round(float(np.mean([np.mean(aucs), likeness] if aucs else likeness)), 4)
+        entry["selection"] = round((float(np.mean(aucs)) + likeness) / 2 if aucs else likeness, 4)
         self.report("validation", step, self.recipe.steps, str(entry))
         history = self.card["history"]
         history[:] = [old for old in history if old["step"] < step]

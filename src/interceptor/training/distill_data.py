@@ -113,7 +113,7 @@ def draw_weights(crops: Sequence[Crop]) -> np.ndarray:
         sources[crop.dataset, crop.label, crop.maker] += 1
     shares: Counter[tuple[str, int]] = Counter()
     for (dataset, label, _), count in sources.items():
-        shares[dataset, label] += count**0.5  # type: ignore[assignment]
+        shares[dataset, label] += count**0.5
     weights = np.array(
         [
             size[crop.dataset] ** 0.25
