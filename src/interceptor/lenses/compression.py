@@ -20,8 +20,8 @@ def compression(clip: FaceClip) -> np.ndarray:
 
     Y is (v - 127.5) / 127.5; the colour differences, which skin hardly uses, are (v - 128) / 64, cut off at -1 and 1.
 
-    The corner lies on the codec's 8 x 8 grid, so that a convolution of stride 8 sees whole blocks; see
-    `native_windows` for faces that are larger or smaller.
+    Tiles' corners lie on the codec's 8 x 8 grid, so that a convolution of stride 8 sees whole blocks; see
+    `native_views` for faces that are larger or smaller.
     """
     out = []
     for window in native_windows(clip):

@@ -1,41 +1,24 @@
 """Do lips and sound go together, and by how much are they apart? Plain correlation, nothing learned.
 
-Two signals of the mouth are compared with one of the sound at every lag: how much it moves, and how far it is open.
-Both rise and fall with the sound's level (Chandrasekaran et al., PLoS Computational Biology 2009).
+Two signals of the mouth are compared with one of the sound at every lag: how much it moves, and how far it is open
+(`speech.py`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from interceptor.lenses.abstain import Abstain
-from interceptor.lenses.audio_visual import MIN_SPAN, mouth_and_sound, mouth_motion, shared_time
-from interceptor.media.clips import FaceClip, Mouth, Sound
-from interceptor.media.sound import HOP, log_mel
+from interceptor.lenses.speech import LEAD, MIN_SPAN, motion, mouth_and_sound, opening, shared_time, sound_level
+from interceptor.media.clips import FaceClip
+from interceptor.media.sound import HOP
 
 REACH = 0.6
 """Largest lag looked at, seconds either way."""
-LEAD = 0.02
-"""Seconds by which mouths are ahead of the sound's level in clips that are in sync."""
 NEAR, APART = 0.06, 0.2
 """Lags up to `NEAR` from the expected one count as in sync, those beyond `APART` as out of it."""
-
-_RANGE_DB = 60.0
-_VOICE = slice(4, 60)
-"""Of 80 bands, those between about 120 Hz and 4.3 kHz."""
-_SMOOTH = 4.0
-"""Standard deviation, in hops, by which the level is smoothed: about a frame of video."""
-_LIPS = slice(16, 64)
-"""Rows of the mouth's cut that move with speech: below the nose."""
-_INSIDE = np.s_[:, 20:48, 28:68]
-"""Where a mouth opens."""
-_DARK = 12.0
-"""The darkest percent of these pixels over a window count as the inside of a mouth."""
-_STILL = 0.5
-"""Motion, levels of 255, below which a mouth rests: codecs make that much of nothing."""
 
 
 @dataclass(frozen=True)
@@ -72,27 +55,6 @@ def sync(clip: FaceClip) -> Sync:
     if np.isnan(likeness[np.abs(lags) <= NEAR]).all() or np.isnan(likeness[np.abs(lags) > APART]).all():
         raise Abstain("the sound covers too little of the time in which the mouth is seen")
     return Sync(lags, likeness)
-
-
-def motion(mouth: Mouth, moments: np.ndarray) -> np.ndarray:
-    """float64[k]: log of how much the mouth moves (`mouth_motion`, all rows below the nose) at the moments, seconds."""
-    speed = mouth_motion(mouth)[_LIPS].mean(0)
-    return np.interp(moments, (mouth.times[1:] + mouth.times[:-1]) / 2, np.log(speed + _STILL))
-
-
-def opening(mouth: Mouth, moments: np.ndarray) -> np.ndarray:
-    """float64[k], 0..1: the share of the mouth's middle that is as dark as the inside of a mouth at the moments."""
-    inside = mouth.frames[_INSIDE]
-    return np.interp(moments, mouth.times, (inside < np.percentile(inside, _DARK)).mean((1, 2)))
-
-
-def sound_level(sound: Sound, moments: np.ndarray) -> np.ndarray:
-    """float64[k]: level of the voice's bands, dB, smoothed over a frame of video; NaN where there is no sound."""
-    spectrum = log_mel(sound.samples, sound.rate)
-    level = np.maximum(spectrum, spectrum.max() - _RANGE_DB)[_VOICE].mean(0)
-    level = cv2.GaussianBlur(level[None], (0, 0), _SMOOTH, borderType=cv2.BORDER_REPLICATE)[0]
-    times = sound.start + np.arange(len(level)) * HOP
-    return np.interp(moments, times, level, left=np.nan, right=np.nan)
 
 
 def _likeness(seen: np.ndarray, heard: np.ndarray) -> np.ndarray:

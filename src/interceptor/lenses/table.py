@@ -49,7 +49,8 @@ _ROWS = (
         "audio-visual",
         audio_visual.CHANNELS,
         "Time runs from left to right, 2.24 s, a mark each half second. Lips close where the sound breaks off, and "
-        "move most where syllables begin: sound and motion should share their rhythm.",
+        "move most where syllables begin. The agreement is brightest along its middle line where both go together, "
+        "above it where the sound is early, below it where it is late.",
         audio_visual.audio_visual,
         audio_visual.SPAN,
     ),

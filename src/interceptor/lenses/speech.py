@@ -1,0 +1,99 @@
+"""What is measured of a speaking mouth and of its sound, for the lens that shows them and for plain comparison.
+
+How much a mouth moves and how far it is open both rise and fall with the sound's level (Chandrasekaran et al., PLoS
+Computational Biology 2009).
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from interceptor.lenses.abstain import Abstain
+from interceptor.media.clips import FaceClip, Mouth, Sound
+from interceptor.media.sound import HOP, SILENCE, log_mel
+
+MIN_SPAN = 1.0
+"""Seconds that mouth and sound must share."""
+MAX_GAP = 0.25
+"""Longest time, seconds, without a frame of the mouth."""
+MIN_RATE = 10.0
+"""Fewest frames a second in which speech can be seen."""
+QUIET = 1e-3
+"""Root mean square (-60 dB) below which nothing is being said."""
+LEAD = 0.02
+"""Seconds by which mouths are ahead of the sound's level in clips that are in sync."""
+
+_RANGE_DB = 60.0
+_VOICE = slice(4, 60)
+"""Of 80 bands, those between about 120 Hz and 4.3 kHz."""
+_SMOOTH = 4.0
+"""Standard deviation, in hops, by which the level is smoothed: about a frame of video."""
+_LIPS = slice(16, 64)
+"""Rows of the mouth's cut that move with speech: below the nose."""
+_INSIDE = np.s_[:, 20:48, 28:68]
+"""Where a mouth opens."""
+_DARK = 12.0
+"""The darkest percent of these pixels over a window count as the inside of a mouth."""
+_STILL = 0.5
+"""Motion, levels of 255, below which a mouth rests: codecs make that much of nothing."""
+
+
+def mouth_and_sound(clip: FaceClip) -> tuple[Mouth, Sound]:
+    """The longest stretch in which the mouth is seen without a gap, and the sound. Raises `Abstain`."""
+    if clip.sound is None:
+        raise Abstain("the file has no sound here")
+    if clip.mouth is None or len(clip.mouth.times) < 2:
+        raise Abstain("the mouth is not followed through time")
+    times = clip.mouth.times
+    runs = np.split(np.arange(len(times)), np.flatnonzero(np.diff(times) > MAX_GAP) + 1)
+    longest = max(runs, key=len)
+    seen = times[longest]
+    if len(seen) < 2 or (len(seen) - 1) / (seen[-1] - seen[0]) < MIN_RATE:
+        raise Abstain(f"too few frames of the mouth: {MIN_RATE:.0f} a second are needed")
+    return Mouth(clip.mouth.frames[longest], seen), clip.sound
+
+
+def shared_time(mouth: Mouth, sound: Sound) -> tuple[float, float]:
+    """(from, to) in seconds: where the mouth is seen and the track has sound, digital silence at its ends left out.
+
+    Raises `Abstain` where that is too short, or where nothing is heard.
+    """
+    heard = np.flatnonzero(np.abs(sound.samples) > SILENCE)
+    if not len(heard):
+        raise Abstain("the sound track is silent")
+    low = max(mouth.times[0], sound.start + heard[0] / sound.rate)
+    high = min(mouth.times[-1], sound.start + (heard[-1] + 1) / sound.rate)
+    if high - low < MIN_SPAN:
+        raise Abstain(f"mouth and sound share {max(0.0, high - low):.1f} s; {MIN_SPAN:.0f} s are needed")
+    part = sound.samples[round((low - sound.start) * sound.rate) : round((high - sound.start) * sound.rate)]
+    if np.sqrt(np.mean(part**2)) < QUIET:
+        raise Abstain("nothing is heard while the mouth is seen")
+    return float(low), float(high)
+
+
+def mouth_motion(mouth: Mouth) -> np.ndarray:
+    """float32[64, t - 1], levels of 255 in 40 ms: how much each row changes between two frames."""
+    change = np.abs(np.diff(mouth.frames.astype(np.float32), axis=0)).mean(2)
+    return (change * (0.04 / np.diff(mouth.times).astype(np.float32))[:, None]).T
+
+
+def motion(mouth: Mouth, moments: np.ndarray) -> np.ndarray:
+    """float64[k]: log of how much the mouth moves (`mouth_motion`, all rows below the nose) at the moments, seconds."""
+    speed = mouth_motion(mouth)[_LIPS].mean(0)
+    return np.interp(moments, (mouth.times[1:] + mouth.times[:-1]) / 2, np.log(speed + _STILL))
+
+
+def opening(mouth: Mouth, moments: np.ndarray) -> np.ndarray:
+    """float64[k], 0..1: the share of the mouth's middle that is as dark as the inside of a mouth at the moments."""
+    inside = mouth.frames[_INSIDE]
+    return np.interp(moments, mouth.times, (inside < np.percentile(inside, _DARK)).mean((1, 2)))
+
+
+def sound_level(sound: Sound, moments: np.ndarray) -> np.ndarray:
+    """float64[k]: level of the voice's bands, dB, smoothed over a frame of video; NaN where there is no sound."""
+    spectrum = log_mel(sound.samples, sound.rate)
+    level = np.maximum(spectrum, spectrum.max() - _RANGE_DB)[_VOICE].mean(0)
+    level = cv2.GaussianBlur(level[None], (0, 0), _SMOOTH, borderType=cv2.BORDER_REPLICATE)[0]
+    times = sound.start + np.arange(len(level)) * HOP
+    return np.interp(moments, times, level, left=np.nan, right=np.nan)
