@@ -10,12 +10,12 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from interceptor import cli
-from interceptor.datasets.crops import Crop, read_index
+from interceptor.datasets.crops import Crop, read_crop, read_index
 from interceptor.evaluation.audit import audit_pictures, audit_sounds, moved_mask, tell_apart
 from interceptor.evaluation.audit_forgeries import audit_forgeries, originals
 from interceptor.evaluation.traces import picture_traces
 from interceptor.forges import audio_visual, registry
-from interceptor.forges.blend import Forged
+from interceptor.forges.blend import Forged, ForgeError
 from interceptor.forges.codecs import jpeg
 from interceptor.forges.pictures import ForgedPicture, forge
 from interceptor.media.clips import FaceClip
@@ -42,6 +42,18 @@ def test_a_forge_that_changes_the_mask_alone_passes(crops: list[Crop]) -> None:
     assert found["identical"] == found["pairs"] == 40
     assert found["before"]["auc"] == found["before"]["pair_auc"] == 0.5
     assert 0.4 < found["after"]["auc"] < 0.6
+
+
+def test_faces_that_a_forge_refuses_are_counted(crops: list[Crop]) -> None:
+    def choosy(clip: FaceClip, rng: np.random.Generator) -> Forged:
+        if clip.crops.mean() > np.median(means):
+            raise ForgeError("too bright")
+        return registry.family("ll").forge(clip, rng)
+
+    means = [read_crop(crop.path)[0].mean() for crop in crops]
+    found = audit_pictures(choosy, crops, augment.draw)
+    assert found["refused"] == {"too bright": 20}
+    assert found["identical"] == found["pairs"] == 20
 
 
 def test_a_forge_that_leaks_is_caught(crops: list[Crop]) -> None:

@@ -131,6 +131,14 @@ def test_the_change_is_on_either_side_of_the_blend(code: str) -> None:
     assert 4 <= changed <= 20
 
 
+def test_a_face_without_detail_is_refused_where_detail_is_what_changes() -> None:
+    sharp = clip(3, 1, whole=False)
+    blurred = replace(sharp, crops=np.stack([cv2.GaussianBlur(crop, (0, 0), 12) for crop in sharp.crops]))
+    with pytest.raises(ForgeError, match="no detail"):
+        family("rr").forge(blurred, np.random.default_rng(0))
+    family("cm").forge(blurred, np.random.default_rng(0))
+
+
 def test_time_changes_the_face_alone_and_differently_in_each_frame() -> None:
     still = clip(4)
     assert still.neighbours is not None

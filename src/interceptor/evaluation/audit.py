@@ -47,17 +47,23 @@ def audit_pictures(
 
     `identical` of `pairs` are bit-identical there. `before` the augmentation and `after` one draw of it, the same for
     both of a pair: see `tell_apart`. `passed`: all identical, and both AUCs within 0.45 to 0.55. `left_out`: pairs with
-    too little outside the mask. Raises `ValueError` where fewer than `FOLDS` origins remain.
+    too little outside the mask. `refused`: faces that the forge could not use, by its reason. Raises
+    `ValueError` where fewer than `FOLDS` origins remain.
     """
     rng = np.random.default_rng(seed)
     authentic = [crop for crop in crops if crop.label == 0]
     chosen = [authentic[i] for i in rng.permutation(len(authentic))[:limit]]
     before, after = Pairs(), Pairs()
     identical = 0
+    refused: Counter[str] = Counter()
     for done, crop in enumerate(chosen):
         picture = read_crop(crop.path)[0]
         clip = FaceClip(picture[None], (TEMPLATE * CROP_SIZE)[None], np.zeros(1))
-        forged = forge(clip, rng)
+        try:
+            forged = forge(clip, rng)
+        except ForgeError as error:
+            refused[str(error)] += 1
+            continue
         real, fake, mask = forged.real.crops[0], forged.fake.crops[0], forged.mask[0]
         identical += bool((real[~mask] == fake[~mask]).all())
         before.add(picture_traces(real, ~mask), picture_traces(fake, ~mask), crop.origin)
@@ -67,12 +73,14 @@ def audit_pictures(
         if progress is not None:
             progress(done + 1, len(chosen))
     found = {"before": before.tell_apart(seed), "after": after.tell_apart(seed)}
+    pairs = len(chosen) - refused.total()
     return {
-        "pairs": len(chosen),
+        "pairs": pairs,
         "identical": identical,
+        "refused": dict(refused),
         **found,
         "left_out": {name: pairs.left_out for name, pairs in (("before", before), ("after", after))},
-        "passed": identical == len(chosen) and all(BAND[0] <= part["auc"] <= BAND[1] for part in found.values()),
+        "passed": identical == pairs and all(BAND[0] <= part["auc"] <= BAND[1] for part in found.values()),
     }
 
 

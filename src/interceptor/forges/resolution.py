@@ -5,18 +5,39 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from interceptor.forges.blend import Change, Forged, Place, blend
+from interceptor.forges.blend import Change, Forged, ForgeError, Place, blend
+from interceptor.forges.masks import face_outline
 from interceptor.media.clips import FaceClip
 from interceptor.media.crops import CROP_SIZE, crop_side
 
 SMALLEST = 8
 """Pixels a side that are left of any picture."""
+LEAST = 1.5
+"""Levels of 255 by which a change must alter the face's luma on average: many faces were blurred before, and a blur of
+a blur is no artefact."""
+TRIES = 6
 
 
 def forge(clip: FaceClip, rng: np.random.Generator) -> Forged:
-    """A resolution of 0.3 to 0.75 of what the clip has (at most the crop's), or sharpening."""
-    native = min((crop_side(one.landmarks) for one in clip.native), default=CROP_SIZE) if clip.native else CROP_SIZE
-    return blend(clip, rng, draw(rng, min(CROP_SIZE, native)))
+    """A resolution of 0.3 to 0.75 of what the clip has (at most the crop's), or sharpening, that alters the face by
+    `LEAST` in its finest view. Raises `ForgeError` where `TRIES` draws do not: the face has no detail to lose.
+    """
+    if clip.native:
+        finest, landmarks = clip.native[0].pixels, clip.native[0].landmarks
+        width = min(CROP_SIZE, *(crop_side(one.landmarks) for one in clip.native))
+    else:
+        finest, landmarks, width = clip.crops[0], clip.landmarks[0], CROP_SIZE
+    place = Place(0, 0, np.diag([scale := crop_side(landmarks) / CROP_SIZE, scale, 1.0]))
+    face = np.zeros(finest.shape[:2], np.uint8)
+    cv2.fillPoly(face, [np.rint(face_outline(landmarks)).astype(np.int32)], 1)
+    if not face.any():
+        raise ForgeError("the face lies outside its own crop")
+    before = finest.astype(np.float32)
+    for _ in range(TRIES):
+        change = draw(rng, width)
+        if np.abs(cv2.cvtColor(change(before, place) - before, cv2.COLOR_RGB2GRAY)[face > 0]).mean() >= LEAST:
+            return blend(clip, rng, change)
+    raise ForgeError("the face has no detail to lose")
 
 
 def draw(rng: np.random.Generator, width: float) -> Change:
