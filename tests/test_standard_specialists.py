@@ -116,7 +116,8 @@ def test_stored_pairs_come_back_and_equal_crops_are_looked_at_once(tmp_path: Pat
 def test_collected_pairs_are_seen_by_low_light(tmp_path: Path) -> None:
     crops = read_index(write_crops(tmp_path / "data", 3))
     real, fake = (next(crop for crop in crops if crop.label == label) for label in (0, 1))
-    assert specialist_data.collected_pair(real, fake, tmp_path, "train", tokens) == {"real.ll": 1}
+    made = specialist_data.collected_pair(real, fake, tmp_path, "train", tokens)
+    assert made == {"real.ll": 1, "real.rgb": 1}
     assert read_pairs(tmp_path, "train", "real", "ll").rows.tolist() == [[0, 1]]
 
 

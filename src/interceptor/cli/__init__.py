@@ -8,6 +8,7 @@ import typer
 
 from interceptor import __version__
 from interceptor.cli import (
+    ablate,
     audit,
     datasets,
     distill,
@@ -43,6 +44,7 @@ app.add_typer(make.train, name="train")
 app.add_typer(localizers.mine, name="mine")
 app.command()(distill.distill)
 app.add_typer(make.export, name="export")
+app.command()(ablate.ablate)
 
 
 def main() -> None:

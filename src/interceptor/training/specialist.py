@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from interceptor import __version__
 from interceptor.metrics.calibration import Platt, fit_platt
 from interceptor.metrics.classification import roc_auc
-from interceptor.models.branches import module_spec
+from interceptor.models.branches import SpecialistModule, module_spec
 from interceptor.models.foundation import TAPS, WIDTH
 from interceptor.models.specialist import SMALL_HIDDEN, SpecialistHead
 from interceptor.training import checkpoints
@@ -65,6 +67,21 @@ class Pairs:
         """Tokens float32[2 n, 49, 3072] and lenses float32[2 n, 3, 112, 112] of n pairs, side by side."""
         return self.tokens[self.rows[chosen].flatten()].float(), self.seen[chosen].flatten(0, 1).float()
 
+    @property
+    def for_lens(self) -> np.ndarray:
+        """bool[k]: made for the lens alone, with equal tokens."""
+        return (self.rows[:, 0] == self.rows[:, 1]).numpy()
+
+    def own(self) -> Pairs:
+        """Those with tokens of their own."""
+        kept = np.flatnonzero(~self.for_lens)
+        return Pairs(self.tokens, self.rows[kept], self.seen[kept], tuple(self.media[i] for i in kept))
+
+    def draw(self, rng: np.random.Generator, count: int) -> np.ndarray:
+        """Numbers of `count` pairs: half with tokens of their own, half for the lens alone, where there are both."""
+        groups = [np.flatnonzero(group) for group in (~self.for_lens, self.for_lens) if group.any()]
+        return np.concatenate([rng.choice(part, count // len(groups)) for part in groups])
+
 
 def read_pairs(data: Path, split: Split, task: str, lens: str) -> Pairs:
     """What `prepare specialists` stored. Raises `CheckpointError` where that is nothing."""
@@ -102,43 +119,14 @@ def train_specialist(code: str, data: Path, out: Path, recipe: Recipe, report: R
     validation = {task: pairs for task in tasks if (pairs := _found(data, "val", task, code))}
     if not validation:
         raise checkpoints.CheckpointError(f"{data / 'val'}: no pairs for {code!r}; prepare more media")
-    rng = np.random.default_rng(recipe.seed)
     torch.manual_seed(recipe.seed)
-    head = new_head(code).to(memory_format=torch.channels_last)  # twice as fast as the default on a CPU
-    standardise(head, train[0].tokens)
-    average = AveragedModel(head, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema), use_buffers=True)
-    matrices = [p for p in head.parameters() if p.ndim >= 2]
-    optimizer = torch.optim.AdamW(
-        [
-            {"params": matrices, "weight_decay": recipe.weight_decay},
-            {"params": [p for p in head.parameters() if p.ndim < 2], "weight_decay": 0.0},
-        ],
-        lr=recipe.lr,
-    )
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, recipe.steps)
-    labels = torch.tensor([0, 1]).repeat(recipe.pairs)
     history: list[dict[str, Any]] = []
     losses: list[float] = []
-    for step in range(1, recipe.steps + 1):
-        pairs = train[step % len(train)]
-        tokens, seen = pairs.batch(rng.integers(len(pairs.rows), size=recipe.pairs))
-        head.train()
-        with torch.autocast("cpu", torch.bfloat16):
-            logits = head(tokens, tokens.mean(1), seen.contiguous(memory_format=torch.channels_last))
-        loss = functional.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
-        if not torch.isfinite(loss):
-            raise RuntimeError(f"step {step}: the loss is {loss.item()}; lower --set lr")
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(head.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-        average.update_parameters(head)
-        losses.append(loss.item())
+    for step, (loss, measured) in enumerate(fit(new_head(code), train, recipe), 1):
+        losses.append(loss)
         report("training", step, recipe.steps, f"loss {np.mean(losses[-20:]):.3f}")
         if step % recipe.validate_every and step < recipe.steps:
             continue
-        measured = average.module
         found = {task: round(roc_auc(*scores(measured, pairs)), 4) for task, pairs in validation.items()}
         entry = {"step": step, "loss": round(float(np.mean(losses[-recipe.validate_every :])), 4), **found}
         entry["selection"] = round(float(np.mean(list(found.values()))), 4)
@@ -164,6 +152,43 @@ def train_specialist(code: str, data: Path, out: Path, recipe: Recipe, report: R
     return card
 
 
+def fit(head: SpecialistHead, train: list[Pairs], recipe: Recipe) -> Iterator[tuple[float, SpecialistHead]]:
+    """Train a head on these tasks in turn. After each step its loss and the
+    averaged head, which goes on changing. Raises `RuntimeError` where the loss is no number.
+    """
+    rng = np.random.default_rng(recipe.seed)
+    head = head.to(memory_format=torch.channels_last)  # twice as fast as the default on a CPU
+    standardise(head, train[0])
+    average = AveragedModel(head, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema), use_buffers=True)
+    matrices = [p for p in head.parameters() if p.ndim >= 2]
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": matrices, "weight_decay": recipe.weight_decay},
+            {"params": [p for p in head.parameters() if p.ndim < 2], "weight_decay": 0.0},
+        ],
+        lr=recipe.lr,
+        fused=True,
+    )
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, recipe.steps)
+    for step in range(1, recipe.steps + 1):
+        pairs = train[step % len(train)]
+        tokens, seen = pairs.batch(pairs.draw(rng, recipe.pairs))
+        head.train()
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = head(tokens, tokens.mean(1), seen.contiguous(memory_format=torch.channels_last))
+        labels = torch.tensor([0, 1]).repeat(len(logits) // 2)
+        loss = functional.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
+        if not torch.isfinite(loss):
+            raise RuntimeError(f"step {step}: the loss is {loss.item()}; lower --set lr")
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(head.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        average.update_parameters(head)
+        yield loss.item(), average.module
+
+
 def _found(data: Path, split: Split, task: str, code: str) -> Pairs | None:
     try:
         return read_pairs(data, split, task, code)
@@ -171,11 +196,20 @@ def _found(data: Path, split: Split, task: str, code: str) -> Pairs | None:
         return None
 
 
-def standardise(head: SpecialistHead, tokens: Tensor, sample: int = 256) -> None:
-    """Set the fusion's `mean` and `std` from some of the training tokens [m, 49, w]."""
-    some = tokens[:: max(1, len(tokens) // sample)].float().flatten(0, 1)
+@torch.no_grad()
+def standardise(head: SpecialistHead, pairs: Pairs, sample: int = 256, looks: int = 16) -> None:
+    """Bring what the fusion adds up to one scale, on some of the training pairs.
+
+    Tokens: its `mean` and `std`. What the module makes of a lens is small at first, and is not heard for a hundred
+    steps: the first weights on its features are divided by their standard deviation.
+    """
+    some = pairs.tokens[:: max(1, len(pairs.tokens) // sample)].float().flatten(0, 1)
     head.fusion.mean.copy_(some.mean(0))
     head.fusion.std.copy_(some.std(0).clamp_min(1e-3))
+    if isinstance(head.module, SpecialistModule):
+        seen = pairs.seen[:: max(1, len(pairs.seen) // looks)].flatten(0, 1).float()
+        features = copy.deepcopy(head.module).train()(seen.contiguous(memory_format=torch.channels_last))
+        head.fusion.features.weight.div_(features.std((0, 2, 3)).clamp_min(1e-3))
 
 
 @torch.no_grad()

@@ -5,7 +5,11 @@ augmentation, and lenses and tokens are stored. One file of tensors for each med
 
 A stored file holds `tokens` float16[m, 49, 3072] of m distinct crops and, for a task `t` seen through the lens `l`,
 `t.l.rows` int32[k, 2] (rows of `tokens`, authentic and forged) and `t.l.seen` float16[k, 2, 3, 112, 112]. Tasks are the
-forge's codes, `swap` (av, the sound of somebody else) and `real` (forgeries that were collected, not made).
+forge's codes, `swap` (av, the sound of somebody else) and `real` (forgeries that were collected, not made). The lens
+`rgb` is no lens: the crop itself, which `training/ablation.py` puts in a lens's place.
+
+Tokens cost a hundred times what a lens costs. So training moments are forged many times more for the lens alone: both
+of such a pair have the row of the untouched face, whose tokens cannot tell them apart.
 """
 
 from __future__ import annotations
@@ -26,7 +30,7 @@ from interceptor.datasets.crops import Crop, read_crop
 from interceptor.forges.blend import Forged, ForgeError
 from interceptor.forges.registry import FAMILIES
 from interceptor.lenses import LENSES, Abstain
-from interceptor.lenses.half import half
+from interceptor.lenses.half import NATIVE, half
 from interceptor.media import probe
 from interceptor.media.clips import FaceClip, Mouth, NativeCrop, Sound
 from interceptor.media.crops import CROP_SIZE, TEMPLATE
@@ -36,13 +40,16 @@ from interceptor.training import augment
 from interceptor.training.checkpoints import read_tensors, write_tensors
 
 Split = Literal["train", "val", "test"]
+RGB = "rgb"
 Tokens = Callable[[np.ndarray], np.ndarray]
 """uint8[n, 224, 224, 3] RGB to base tokens float32[n, 49, 3072]."""
 
 TEST, VALIDATION = 0.2, 0.15
 """Shares of files kept for the figures, and for choosing the step of a run."""
-SECONDS, MOMENTS = 3.0, 5
+SECONDS, MOMENTS = 6.0, 6
 """Of each video: how much is read, and how many moments become pairs for each family."""
+FOR_LENS = 8
+"""Further pairs of each training moment and family, for the lens alone."""
 TALK_SECONDS, DRAWS = 8.0, 40
 """Of each clip of talk: how much is read, and how many pairs each of shifts and swaps gives."""
 GRID = 8
@@ -68,13 +75,17 @@ class Pairs:
         self._rows: dict[str, list[tuple[int, int]]] = defaultdict(list)
         self._seen: dict[str, list[np.ndarray]] = defaultdict(list)
 
-    def add(self, task: str, code: str, real: FaceClip, fake: FaceClip) -> bool:
-        """One pair of one moment through the lens `code`; False where it abstains."""
+    def add(self, task: str, code: str, real: FaceClip, fake: FaceClip, tokens_of: FaceClip | None = None) -> bool:
+        """One pair of one moment through the lens `code`, both with the tokens of `tokens_of` if given; False where the
+        lens abstains.
+        """
+        look = colours if code == RGB else LENSES[code].look
         try:
-            seen = np.concatenate([half(code, LENSES[code].look(clip)[:1]) for clip in (real, fake)])
+            seen = np.concatenate([half(code, look(clip)[:1]) for clip in (real, fake)])
         except Abstain:
             return False
-        self._rows[f"{task}.{code}"].append((self._row(real.crops[0]), self._row(fake.crops[0])))
+        rows = self._row((tokens_of or real).crops[0]), self._row((tokens_of or fake).crops[0])
+        self._rows[f"{task}.{code}"].append(rows)
         self._seen[f"{task}.{code}"].append(seen.astype(np.float16))
         return True
 
@@ -106,7 +117,8 @@ def forge_pictures(path: Path, out: Path, detector: FaceDetector, tokens: Tokens
     """Cut a video or picture, forge its moments by the five families that change pictures, and store the pairs.
 
     Training pairs get the augmentation and the lens of their own family; those of `val` and `test` are left as they
-    are and seen through every lens. Raises `MediaError` for a file that cannot be read.
+    are and seen through every lens. Faces that a forge refuses give no pair. Raises `MediaError` for a file that cannot
+    be read.
     """
     split = split_of(path)
     pairs = Pairs(tokens)
@@ -114,25 +126,57 @@ def forge_pictures(path: Path, out: Path, detector: FaceDetector, tokens: Tokens
     moments = [moment for clip in clips for moment in moments_of(clip)]
     for number, moment in enumerate(moments):
         seed = [zlib.crc32(path.name.encode()), number]
-        treat = augment.draw_clip(np.random.default_rng([*seed, 0])) if split == "train" else _unchanged
         for order, code in enumerate(PICTURE_TASKS, 1):
-            if split == "train" and not visible(code, moment):
+            rng = np.random.default_rng([*seed, order])
+            try:
+                if split != "train":
+                    forged = FAMILIES[code].forge(moment, rng)
+                    seen_by = [lens for lens in LENSES if pairs.add(code, lens, forged.real, forged.fake)]
+                    if code in seen_by:
+                        pairs.add(code, RGB, forged.real, forged.fake)
+                elif (seen := only(code, moment)) is not None:
+                    # One draw for all families: where both are the face as it was, tokens are computed once.
+                    _train_on(code, seen, pairs, rng, augment.draw_clip(np.random.default_rng([*seed, 0])))
+                    for _ in range(FOR_LENS):
+                        _train_on(code, seen, pairs, rng, augment.draw_clip(rng), tokens_of=moment)
+            except ForgeError:
                 continue
-            forged = FAMILIES[code].forge(moment, np.random.default_rng([*seed, order]))
-            real, fake = treat(forged.real), treat(forged.fake)
-            for lens in (code,) if split == "train" else LENSES:
-                pairs.add(code, lens, real, fake)
     return pairs.write(file_of(out, "pictures", split, path))
 
 
-def visible(code: str, clip: FaceClip) -> bool:
-    """Whether a clip has what the lens `code` looks at: nothing is forged that nobody sees."""
-    views = {"bg": clip.context, "cm": clip.native, "rr": clip.native, "tm": clip.neighbours}
-    return views.get(code, clip.crops) is not None
+def _train_on(
+    code: str,
+    moment: FaceClip,
+    pairs: Pairs,
+    rng: np.random.Generator,
+    treat: Callable[[FaceClip], FaceClip],
+    tokens_of: FaceClip | None = None,
+) -> None:
+    forged = FAMILIES[code].forge(moment, rng)
+    real, fake = treat(forged.real), treat(forged.fake)
+    if pairs.add(code, code, real, fake, tokens_of):
+        pairs.add(code, RGB, real, fake, tokens_of)
+
+
+def colours(clip: FaceClip) -> np.ndarray:
+    """float32[n, 3, 224, 224], -1..1: red, green and blue of the crops."""
+    return np.ascontiguousarray(clip.crops.transpose(0, 3, 1, 2), np.float32) / 127.5 - 1
+
+
+def only(code: str, clip: FaceClip) -> FaceClip | None:
+    """The clip with nothing but crops and what the lens `code` looks at, so that no more is forged; None where it does
+    not have that.
+    """
+    context = clip.context if code == "bg" else None
+    native = clip.native if code in NATIVE else None
+    neighbours = clip.neighbours if code == "tm" else None
+    if code != "ll" and context is None and native is None and neighbours is None:
+        return None
+    return replace(clip, context=context, native=native, neighbours=neighbours)
 
 
 def moments_of(clip: FaceClip) -> Iterator[FaceClip]:
-    """Clips of one crop each; of native crops only the window that the lenses show, so that no more is forged."""
+    """Clips of one crop each; of native crops whole blocks, so that a codec takes them and a flip keeps the grid."""
     for i in range(len(clip.crops)):
         yield replace(
             clip,
@@ -141,21 +185,13 @@ def moments_of(clip: FaceClip) -> Iterator[FaceClip]:
             times=clip.times[i : i + 1],
             context=None if clip.context is None else clip.context[i : i + 1],
             neighbours=None if clip.neighbours is None else clip.neighbours[i : i + 1],
-            native=clip.native and (_window(clip.native[i]),),
+            native=clip.native and (_whole_blocks(clip.native[i]),),
         )
 
 
-def _window(crop: NativeCrop) -> NativeCrop:
-    """What `lenses.native.native_windows` shows of it, in whole blocks."""
-    height, width = crop.pixels.shape[:2]
-    top, left = (max(0, side - CROP_SIZE) // 2 // GRID * GRID for side in (height, width))
-    high, wide = (min(side // GRID * GRID, CROP_SIZE) for side in (height, width))
-    pixels = np.ascontiguousarray(crop.pixels[top : top + high, left : left + wide])
-    return NativeCrop(pixels, crop.landmarks - np.array([left, top], np.float32))
-
-
-def _unchanged(clip: FaceClip) -> FaceClip:
-    return clip
+def _whole_blocks(crop: NativeCrop) -> NativeCrop:
+    height, width = (side // GRID * GRID for side in crop.pixels.shape[:2])
+    return replace(crop, pixels=np.ascontiguousarray(crop.pixels[:height, :width]))
 
 
 def collected_pair(real: Crop, fake: Crop, out: Path, split: Split, tokens: Tokens) -> dict[str, int]:
@@ -168,7 +204,8 @@ def collected_pair(real: Crop, fake: Crop, out: Path, split: Split, tokens: Toke
         seed = [zlib.crc32(fake.path.name.encode())]
         treat = augment.draw_clip(np.random.default_rng(seed))
         clips = [treat(clip) for clip in clips]
-    pairs.add("real", "ll", *clips)
+    for lens in ("ll", RGB):
+        pairs.add("real", lens, *clips)
     return pairs.write(file_of(out, "collected", split, fake.path))
 
 

@@ -1,0 +1,43 @@
+"""`interceptor ablate`: does each lens and its module earn its place?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from interceptor.cli.options import Format, OutputFormat, print_found, training_extra
+from interceptor.console import progress_bars, training_report, usage
+
+
+def ablate(
+    data: Annotated[Path, typer.Argument(help="Folder that `prepare specialists` filled.")],
+    out: Annotated[Path, typer.Option(help="Folder of the results; a specialist that is done is kept.")] = Path(
+        "runs/ablation"
+    ),
+    specialists: Annotated[str, typer.Option(help="Codes, with commas.")] = "ll,bg,cm,rr,tm",
+    seeds: Annotated[int, typer.Option(min=1, help="Runs of each arm.")] = 3,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="key=value of the recipe.")] = None,
+    output: OutputFormat = Format.text,
+) -> None:
+    """Train each specialist with its lens, with plain colours in its place, and without a module; compare them."""
+    with training_extra():
+        from interceptor.training.ablation import BUDGET, ablate
+        from interceptor.training.checkpoints import CheckpointError
+        from interceptor.training.screen import override
+    with usage(ValueError, CheckpointError), progress_bars() as progress:
+        codes = specialists.split(",")
+        jobs = [(code, code) for code in codes] + [("ll", "real")] * ("ll" in codes)
+        rows = ablate(data, jobs, override(BUDGET, settings or []), seeds, out, training_report(progress))
+    if output is Format.json:
+        print_found({"ablation": rows}, output)
+        return
+    typer.echo("| specialist, task | lens | rgb | plain | lens less rgb | lens less plain | pairs, media |")
+    typer.echo("|---|---|---|---|---|---|---|")
+    for row in rows:
+        arms = [f"{np.mean(runs):.3f} ({min(runs):.2f}-{max(runs):.2f})" for runs in row["auc"].values()]
+        gains = ["{:+.3f} ({:+.2f} to {:+.2f})".format(*row[name]) for name in ("lens_less_rgb", "lens_less_plain")]
+        count = f"{row['train_pairs']}; {row['test_pairs']} of {row['test_media']}"
+        typer.echo(f"| {row['specialist']}, {row['task']} | {' | '.join([*arms, *gains, count])} |")
