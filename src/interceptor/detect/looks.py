@@ -21,7 +21,7 @@ from interceptor.media.faces import FaceDetector
 from interceptor.media.motion import Motion, read_motion
 from interceptor.media.probe import MediaInfo
 from interceptor.media.tracks import FaceCrop, FaceTrack
-from interceptor.media.windows import MIN_CONTEXT, inside, moved
+from interceptor.media.windows import MIN_CONTEXT, SECONDS, inside, moved
 
 MOVING = frozenset({"tm", "av"})
 """Specialists that look at motion: they see a window of the file that is read whole."""
@@ -43,16 +43,17 @@ def gather(
     detector: FaceDetector,
     tracks: Sequence[FaceTrack],
     chosen: Sequence[Sequence[FaceCrop]],
-    *,
-    at: float,
     codes: frozenset[str],
 ) -> Views:
     """The views of `chosen`, some crops of each of `tracks`, for the lenses `codes`.
 
-    Crops, context and native crops were kept when the file was read. For TM and AV a window around `at` (seconds) is
-    read a second time, whole: see `media.motion`.
+    Crops, context and native crops were kept when the file was read. For TM and AV a window is read a second time,
+    whole (see `media.motion`): where the most faces are in view, and of such places the one nearest to the middle.
     """
     motion = None
+    at = _busiest([[crop.time for crop in crops] for crops in chosen])
+    if at is None:
+        return Views({})
     if info.kind != "picture" and codes & MOVING and (info.audio or "tm" in codes):
         motion = read_motion(path, info, detector, tracks, chosen, at, speech="av" in codes)
     moments = {
@@ -62,6 +63,19 @@ def gather(
     if motion is None:
         return Views(moments)
     return Views(moments, (motion.start, motion.end), motion.failures)
+
+
+def _busiest(times: Sequence[Sequence[float]]) -> float | None:
+    """The moment, of those at which faces were seen, with the most faces within half a window of it."""
+    every = sorted(time for face in times for time in face)
+    if not every:
+        return None
+    middle = (every[0] + every[-1]) / 2
+
+    def faces(at: float) -> int:
+        return sum(any(abs(time - at) <= SECONDS / 2 for time in face) for face in times)
+
+    return max(every, key=lambda at: (faces(at), -abs(at - middle)))
 
 
 def _moment(crop: FaceCrop, face: int, info: MediaInfo, motion: Motion | None) -> FaceClip:

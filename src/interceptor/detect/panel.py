@@ -16,7 +16,7 @@ from interceptor.runtime.weights import WeightError, load_card, sha256
 
 MEMBERS = ("screen", *SPECIALISTS)
 IDENTITY = Platt(1.0, 0.0)
-NOT_FITTED = "no weights were fitted for the specialists"
+NOT_FITTED = "no weight was fitted for it"
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Panel:
             try:
                 stack, chosen, why = Stack.from_dict(card["stack"]), card["verdict_from"], str(card["why"])
                 decision = Decision(card, card_file, screen.fpr)
-                if set(stack.members) != set(MEMBERS):
+                if not {"screen"} <= set(stack.members) <= set(MEMBERS):
                     raise KeyError(f"members {', '.join(stack.members)}")
                 other = [name for name, digest in card["fitted_with"].items() if _differs(folder / name, digest)]
             except (KeyError, TypeError, AttributeError) as error:
@@ -81,14 +81,16 @@ class Panel:
             screen = SpecialistScore(
                 probability=float(self._screen.probability(logit)), weight=1.0, reason="decides alone"
             )
-            return Answer(logit, screen, {code: self._beside(predictions.get(code)) for code in SPECIALISTS})
+            return Answer(logit, screen, {code: self._beside(predictions.get(code), self.why) for code in SPECIALISTS})
         own = self._screen.platt.slope * logit + self._screen.platt.offset
-        found = weighted_ensemble({"screen": own, **predictions}, self._stack)
-        return Answer(
-            found.log_odds, found.specialists["screen"], {code: found.specialists[code] for code in SPECIALISTS}
-        )
+        known = {code: said for code, said in predictions.items() if code in self._stack.members}
+        parts = weighted_ensemble({"screen": own, **known}, self._stack)
+        specialists = {
+            code: parts.specialists.get(code) or self._beside(predictions.get(code), NOT_FITTED) for code in SPECIALISTS
+        }
+        return Answer(parts.log_odds, parts.specialists["screen"], specialists)
 
-    def _beside(self, said: Prediction | None) -> SpecialistScore:
+    def _beside(self, said: Prediction | None, why: str) -> SpecialistScore:
         """A specialist that is shown and not counted."""
         if said is None:
             return SpecialistScore(probability=None, weight=0.0, reason="was not run")
@@ -96,7 +98,7 @@ class Panel:
             return SpecialistScore(probability=None, weight=0.0, reason=said.reason)
         leans = "leans forged" if said > 0 else "leans authentic"
         return SpecialistScore(
-            probability=float(IDENTITY.apply(said)), weight=0.0, reason=f"{leans}; not counted: {self.why}"
+            probability=float(IDENTITY.apply(said)), weight=0.0, reason=f"{leans}; not counted: {why}"
         )
 
 

@@ -163,7 +163,9 @@ class Timings(Model):
     decode: float
     detect: float
     classify: float = Field(description="the network that judges every face")
-    specialists: float = Field(default=0.0, description="what they look at, and their scores")
+    specialists: float = Field(
+        default=0.0, description="their scores, and what is left to read for them when the network is done"
+    )
     match: float = Field(description="what only a still picture gets: matcher, localizer, maps; 0 for a video")
     total: float
 

@@ -7,17 +7,19 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 
 from interceptor import __version__
 from interceptor.detect.detector import load_detector
 from interceptor.detect.full import FullSpecialists
-from interceptor.detect.looks import Looks, gather
+from interceptor.detect.looks import Looks, Views, gather
 from interceptor.detect.panel import Answer, Panel, silent
 from interceptor.detect.picture import PictureScanner
+from interceptor.detect.reading import QUALITY_FRAMES, Found, find_faces
 from interceptor.detect.result import (
     Coverage,
     Evidence,
@@ -31,51 +33,16 @@ from interceptor.detect.result import (
 )
 from interceptor.detect.router import Choice
 from interceptor.detect.screen import Screen, Seen, Student
-from interceptor.detect.verdict import CROPS_PER_FACE, deciding_face, fewest_frames, judge_face, judge_file, spread
-from interceptor.media import FrameReader, MediaError, MediaInfo, probe
+from interceptor.detect.verdict import CROPS_PER_FACE, deciding_face, fewest_frames, judge_face, judge_file
+from interceptor.media import MediaError
 from interceptor.media.container import read_head
-from interceptor.media.faces import FaceDetector
-from interceptor.media.native import grid_phase
 from interceptor.media.quality import measure_quality
-from interceptor.media.tracks import FaceCrop, FaceTrack, FaceTracker
 from interceptor.runtime import weights
 
 logger = logging.getLogger(__name__)
 
 FAST = "the fast tier runs the student alone"
 NO_FACE = "there is no usable face"
-
-
-QUALITY_FRAMES = 4
-"""Sampled frames that the full tier measures the file's quality on."""
-
-
-class Found(NamedTuple):
-    """A file that was read once."""
-
-    info: MediaInfo
-    tracks: list[FaceTrack]
-    chosen: list[list[FaceCrop]]
-    """the crops of each track that are scored"""
-    reader: FrameReader
-    tracker: FaceTracker
-    kept: list[np.ndarray]
-    """a few whole frames, uint8[H, W, 3] RGB"""
-
-
-def find_faces(path: Path, detector: FaceDetector, *, frames: int, crops: int, keep: int) -> Found:
-    """Read a file once and follow its faces. Raises `MediaError` where nothing can be read."""
-    info = probe(path)
-    reader = FrameReader(path, info, frames)
-    tracker = FaceTracker(detector, grid=grid_phase(info))
-    wanted = {int((i + 0.5) * reader.requested / keep) for i in range(keep)}
-    kept = []
-    for frame in reader:
-        tracker.feed(frame)
-        if frame.index in wanted:
-            kept.append(frame.rgb)
-    tracks = tracker.finish()
-    return Found(info, tracks, [spread(track.crops, crops) for track in tracks], reader, tracker, kept)
 
 
 class Scanner:
@@ -158,13 +125,16 @@ class Scanner:
         info, tracks, chosen, reader, tracker, _ = found
         read = time.perf_counter()
         crops = [crop.image for picks in chosen for crop in picks]
-        seen = self.screen.look(np.stack(crops) if crops else np.empty((0,)))
+        with ThreadPoolExecutor(1) as beside:  # a window is read while the screen scores
+            gathered = beside.submit(self._gather, path, found)
+            seen = self.screen.look(np.stack(crops) if crops else np.empty((0,)))
+            done = time.perf_counter()
+            views = gathered.result()
         if not np.isfinite(seen.logits).all():
             raise FloatingPointError("the network gave a score that is not a number")
         ends = np.cumsum([len(picks) for picks in chosen])
         own = [slice(end - len(picks), end) for end, picks in zip(ends, chosen, strict=True)]
-        done = time.perf_counter()
-        answers, sights, failures = self._answers(path, found, seen, own)
+        answers, sights = self._answers(found, views, seen, own)
         looked = time.perf_counter()
         picture, picture_evidence = (None, None) if reader.still is None else self._pictures(path, reader.still)
         matched = time.perf_counter()
@@ -195,7 +165,7 @@ class Scanner:
             faces=len(tracks),
             faces_scored=len(faces),
             crops_scored=len(crops),
-            failures=dict(Counter(reader.failures) + Counter(tracker.failures) + failures),
+            failures=dict(Counter(reader.failures) + Counter(tracker.failures) + views.failures),
         )
         verdict, probability, reason = judge_file(faces, fewest, coverage, self.screen.fpr)
         if picture is not None:
@@ -235,30 +205,27 @@ class Scanner:
             picture_evidence=picture_evidence,
         )
 
+    def _gather(self, path: Path, found: Found) -> Views:
+        """What all specialists at hand look at."""
+        codes = self._looks.codes if self._looks else frozenset()
+        codes |= frozenset(self._full.members if self._full else ())
+        return gather(path, found.info, self._detector, found.tracks, found.chosen, codes)
+
     def _answers(
-        self,
-        path: Path,
-        found: Found,
-        seen: Seen,
-        own: Sequence[slice],
-    ) -> tuple[list[Answer], list[dict[str, Sight]], Counter[str]]:
-        """What is said of each face, what each specialist saw of it, and what failed on the way."""
+        self, found: Found, views: Views, seen: Seen, own: Sequence[slice]
+    ) -> tuple[list[Answer], list[dict[str, Sight]]]:
+        """What is said of each face, and what each specialist saw of it."""
         logits = [float(np.mean(seen.logits[part])) for part in own]
         if self._looks is None or self._panel is None:
-            return [Answer(logit, None, silent(FAST)) for logit in logits], [{} for _ in logits], Counter()
-        codes = self._looks.codes | frozenset(self._full.members if self._full else ())
-        if not logits:
-            return [], [], Counter()
-        worst = int(np.argmax(logits))
-        middle = found.chosen[worst][len(found.chosen[worst]) // 2].time
-        views = gather(path, found.info, self._detector, found.tracks, found.chosen, at=middle, codes=codes)
+            return [Answer(logit, None, silent(FAST)) for logit in logits], [{} for _ in logits]
         answers, sights = [], []
         for track, part, logit in zip(found.tracks, own, logits, strict=True):
             said, saw = self._looks(views.moments[track.id], seen.tokens[part], views.window)
             answers.append(self._panel.judge(logit, said))
             sights.append(saw)
-        if self._full is not None:
+        if self._full is not None and logits:
             decision = self._panel.decision
+            worst = max(range(len(answers)), key=lambda i: -np.inf if (s := answers[i].score) is None else s)
             sizes = [crop.side for crop in found.tracks[worst].crops]
             quality = measure_quality(found.kept, found.info, sizes)
             routed = self._full.route(quality, answers[worst], decision, self._choice)
@@ -266,7 +233,7 @@ class Scanner:
                 self._full.weigh_in(answer, views.moments[track.id], routed, decision)
                 for track, answer in zip(found.tracks, answers, strict=True)
             ]
-        return answers, sights, views.failures
+        return answers, sights
 
     def _failed(self, path: Path, digest: str | None, cause: str, message: str) -> ScanResult:
         return ScanResult(
