@@ -44,6 +44,8 @@ class Forgery:
     quality: int
     area: float
     textured: bool
+    over: float
+    """Share of the source that is textured by itself, in windows of 9 pixels."""
 
     @property
     def truth(self) -> np.ndarray:
@@ -79,10 +81,12 @@ def forge(rgb: np.ndarray, rng: np.random.Generator) -> Forgery | None:
     forged = np.round(moved * alpha + rgb * (1 - alpha)).astype(np.uint8)
     encoded = cv2.imencode(".jpg", forged[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    textured = float((grey - cv2.GaussianBlur(grey, (0, 0), 2))[source].std()) > TEXTURED
+    detail = grey - cv2.GaussianBlur(grey, (0, 0), 2)
+    textured = float(detail[source].std()) > TEXTURED
+    over = float(np.mean(cv2.sqrt(cv2.blur(detail * detail, (9, 9)))[source] > TEXTURED))
     forged = cv2.imdecode(encoded, cv2.IMREAD_COLOR)[..., ::-1]
     forged = np.ascontiguousarray(forged)
-    return Forgery(forged, source, copy, transform, angle, scale, flip, quality, area, textured)
+    return Forgery(forged, source, copy, transform, angle, scale, flip, quality, area, textured, over)
 
 
 def blob(radius: float, rng: np.random.Generator) -> np.ndarray:
@@ -132,7 +136,8 @@ def forge_and_match(task: tuple[str, Path, int]) -> Row | None:
     best = max((overlap(one.painted(made.truth.shape), made.truth) for one in matches), default=0.0)
     if made.textured and best <= 0.5:
         how = f"angle {made.angle:.0f} scale {made.scale:.2f} flip {made.flip} quality {made.quality}"
-        print(f"  missed: {path.name} {how} area {made.area:.3f}, {len(matches)} matches, IoU {best:.2f}", flush=True)
+        how += f" area {made.area:.3f} over {made.over:.2f}"
+        print(f"  missed: {path.name} {how}, {len(matches)} matches, IoU {best:.2f}", flush=True)
     return Row(kind, made, best > 0.5, best > 0, bool(matches), seconds)
 
 
@@ -145,6 +150,7 @@ def forged(data: Path, half: str, limit: int, seed: int, jobs: int) -> None:
     print(f"something inside the truth is found in {np.mean([row.touched for row in rows]):.1%}")
     tables: list[tuple[str, Callable[[str, Forgery], str]]] = [
         ("all", lambda kind, made: ""),
+        ("over", lambda kind, made: "half and more" if made.over >= 0.5 else "less than half"),
         ("kind", lambda kind, made: kind),
         ("angle", lambda kind, made: "0" if made.angle == 0 else bin_of(made.angle, (45, 90, 135, 180))),
         ("scale", lambda kind, made: "1" if made.scale == 1 else bin_of(made.scale, (0.8, 1.0, 1.25, 1.6))),

@@ -25,6 +25,8 @@ RATIO = 0.8
 MAX_DISTANCE = 0.6
 """Upper limit of the distance between descriptors of a copy; unrelated ones are mostly beyond 0.8 (of at most 1.41)."""
 CHUNK = 1000
+STRIDE = 16
+"""Columns of likeness that are looked through together."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +141,8 @@ def pair(first: Keypoints, second: Keypoints | None = None, *, apart: float = 0.
     count = len(other)
     if len(first) < 2 or count < 2:
         return Pairs(*(np.empty(shape, np.float32) for shape in ((0, 2), (0, 2), (0, 2, 2), 0)))
-    pool = np.concatenate([other.descriptors, mirrored(other.descriptors)]).T.copy()
+    pool = np.concatenate([other.descriptors, mirrored(other.descriptors), np.zeros((-2 * count % STRIDE, 128))])
+    pool = pool.T.astype(np.float32, order="C")
     neighbours = min(NEIGHBOURS, 2 * count - 1)
     squares = np.sum(first.points**2, axis=1)
     sources, targets, distances = [], [], []
@@ -148,13 +151,9 @@ def pair(first: Keypoints, second: Keypoints | None = None, *, apart: float = 0.
         likeness = first.descriptors[rows] @ pool
         if second is None:
             near = squares[rows, None] + squares[None] - 2 * (first.points[rows] @ first.points.T) < apart**2
-            likeness.reshape(-1, 2, count)[np.repeat(near[:, None], 2, 1)] = -1
-        alike = np.flatnonzero(likeness.max(1) > 1 - MAX_DISTANCE**2 / 2)
-        likeness = likeness[alike]  # most rows end here, and need no sorting
-        best = np.argpartition(likeness, -neighbours, axis=1)[:, -neighbours:]
-        likeness = np.take_along_axis(likeness, best, 1)
-        order = np.argsort(-likeness, axis=1)
-        best, likeness = np.take_along_axis(best, order, 1), np.take_along_axis(likeness, order, 1)
+            np.copyto(likeness[:, :count], -1, where=near)
+            np.copyto(likeness[:, count : 2 * count], -1, where=near)
+        best, likeness, alike = _best(likeness, neighbours)
         distance = np.sqrt(np.maximum(2 - 2 * likeness, 0))
         limit = np.minimum(RATIO * distance[:, -1:], MAX_DISTANCE)
         row, rank = np.nonzero(distance[:, :COPIES] < limit)
@@ -165,6 +164,22 @@ def pair(first: Keypoints, second: Keypoints | None = None, *, apart: float = 0.
     flipped, target = target >= count, target % count
     linear = _linear(other.sizes[target] / first.sizes[source], first.angles[source], other.angles[target], flipped)
     return Pairs(first.points[source], other.points[target], linear, np.concatenate(distances))
+
+
+def _best(likeness: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The columns of the `count` highest values of float32[n, m], those values, highest first, and the rows they are of:
+    only rows that hold a likeness in question. m is a multiple of `STRIDE`.
+    """
+    # The highest values lie among the columns, `STRIDE` each, whose own highest are the highest.
+    folded = likeness.reshape(len(likeness), STRIDE, -1)
+    highest = folded.max(1)
+    alike = np.flatnonzero(highest.max(1) > 1 - MAX_DISTANCE**2 / 2)  # most rows end here
+    kept = min(count, highest.shape[1])
+    columns = np.argpartition(highest[alike], -kept, axis=1)[:, -kept:]
+    places = (columns[:, None] + np.arange(STRIDE)[:, None] * highest.shape[1]).reshape(len(alike), -1)
+    values = likeness[alike[:, None], places]
+    order = np.argsort(-values, axis=1)[:, :count]
+    return np.take_along_axis(places, order, 1), np.take_along_axis(values, order, 1), alike
 
 
 def _linear(scale: np.ndarray, source: np.ndarray, target: np.ndarray, flipped: np.ndarray) -> np.ndarray:
