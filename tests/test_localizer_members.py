@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 from pathlib import Path
 
@@ -13,17 +14,21 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from interceptor.cli import app
+from interceptor.models.localizer import CELLS, DEPTHS
 from interceptor.models.localizer_full import ENCODERS, FullLocalizer
-from interceptor.training.checkpoints import CheckpointError
+from interceptor.training.checkpoints import CheckpointError, write_tensors
+from interceptor.training.localizer import LocalizerRun, Recipe
 from interceptor.training.localizer_augment import as_input, as_target, augmented, zoomed
 from interceptor.training.localizer_checkpoints import Architecture, Checkpoint, read_checkpoint, write_checkpoint
-from interceptor.training.localizer_data import FULL, IGNORED, Sample, Source
+from interceptor.training.localizer_data import FULL, IGNORED, Sample, Source, make, plan, target
 from interceptor.training.localizer_draws import draw_weights
+from interceptor.training.localizer_full import FullRecipe, FullRun
 from interceptor.training.localizer_loss import dice_loss, focal_loss, localisation_loss
 from interceptor.training.localizer_mining import mine, read_list, write_list
 from interceptor.training.localizer_recipes import MEMBERS, STANDARD, Loss, Tier, member
 from interceptor.training.localizer_run import opened
 from interceptor.training.localizer_sources import layout_sources, side_of
+from interceptor.training.screen import override
 from test_self_blend import picture
 
 SMALL = ["encoder=efficientnet_lite0", "side=64", "epochs=1", "steps=1", "batch=2", "authentic=3", "forged=4"]
@@ -158,14 +163,14 @@ def test_small_hard_and_missed_samples_are_drawn_more_often() -> None:
 
 def test_mining_lists_what_is_wrong_and_nothing_that_was_kept_out(tmp_path: Path) -> None:
     samples = samples_of(*[("a", "", "train")] * 3, *[("b", "splice", "train")] * 3)
-    target = np.zeros((50, 50), np.uint8)
-    target[:10, :10] = FULL
+    forged = np.zeros((50, 50), np.uint8)
+    forged[:10, :10] = FULL
     calm, fires, specks = (np.full((50, 50), -1.0) for _ in range(3))
     fires[:5], specks[0, :2] = 1, 1  # 10 % and .08 %
     half, less = np.full((50, 50), -1.0), np.full((50, 50), -1.0)
     half[:5, :10], less[:4, :10] = 1, 1
-    blank = np.zeros_like(target)
-    maps = [(calm, blank), (fires, blank), (specks, blank), (half, target), (less, target), (fires, blank)]
+    blank = np.zeros_like(forged)
+    maps = [(calm, blank), (fires, blank), (specks, blank), (half, forged), (less, forged), (fires, blank)]
     negatives, misses = mine("negatives", samples, maps), mine("misses", samples, maps)
     assert [(row.sample, row.share) for row in negatives] == [(samples[1].name, 0.1)]
     assert [(row.sample, row.share) for row in misses] == [(samples[4].name, 0.4)]
@@ -303,3 +308,65 @@ def test_all_six_train_on_a_few_pictures_and_learn_from_lists(case_folder: Path,
     other = CliRunner().invoke(app, ["train", "localizer", *options, "--set", "seed=2"])
     assert other.exit_code == 2
     assert "another recipe" in other.output
+
+
+def test_an_interrupted_run_goes_on_as_if_it_had_not_been(
+    case_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources = layout_sources("recodai", case_folder, (0.3, 0.2), lambda path, cause: None)
+    settings = [*SMALL, "epochs=2", "members=enhanced_aug"]
+
+    def run(out: Path) -> FullRun:
+        return FullRun("none", sources, out, override(FullRecipe(), settings), lambda *told: None)
+
+    run(tmp_path / "whole").run()
+    validate, calls = FullRun._validate, []
+
+    def once(*arguments: object) -> object:
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return validate(*arguments)
+
+    monkeypatch.setattr(FullRun, "_validate", once)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "broken").run()
+    run(tmp_path / "broken").run()
+    whole, broken = (read_checkpoint(tmp_path / name / "enhanced_aug.last.safetensors") for name in ("whole", "broken"))
+    assert broken.epoch == whole.epoch == 2
+    for part in ("model_state_dict", "optimizer_state_dict"):
+        torch.testing.assert_close(dict(getattr(broken, part)), dict(getattr(whole, part)))
+
+
+def test_the_standard_members_train_on_cached_tokens_and_mined_lists(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources = []
+    for i in range(3):
+        Image.fromarray(picture(i)).save(tmp_path / f"{i}.png")
+        sources.append(Source(tmp_path / f"{i}.png", "plain", "val" if i == 2 else "train", str(i)))
+    for name in STANDARD:
+        short = dataclasses.replace(MEMBERS[name].schedule(Tier.standard), length=2)
+        # Of so few forgeries all may be large.
+        monkeypatch.setitem(MEMBERS, name, dataclasses.replace(MEMBERS[name], standard=short, below=1.0))
+    recipe = Recipe(authentic=2, forged=4, val_authentic=2, val_forged=4, batch=2)
+    out = tmp_path / "run"
+    run = LocalizerRun(tmp_path / "no_base", sources, out, recipe, lambda *told: None)
+    rng = np.random.default_rng(0)
+    for split, authentic in (("train", 2), ("val", 2)):
+        for sample in plan(sources, split, authentic, 4, 2 if split == "train" else 1, recipe.seed):
+            tokens = torch.from_numpy(rng.normal(0, 1, (len(DEPTHS), CELLS**2, 768)).astype(np.float16))
+            cached = {"tokens": tokens, "target": torch.from_numpy(target(make(sample)[1]))}
+            write_tensors(out / "tokens" / split / f"{sample.name}.safetensors", cached)
+    card = run.run()
+    assert card["members"] == list(STANDARD)
+    assert card["weights"] == {"highres_no_ela": 1.5, "hard_negative": 1.2, "high_recall": 1.0}
+    assert card["union"] == {"small_forgery": 0.8}
+    mined = {what: (out / f"{what}.csv").read_text() for what in ("negatives", "misses")}
+    assert opened(out)[0] is Tier.standard
+    done = CliRunner().invoke(app, ["mine", "misses", str(out), "--out", str(tmp_path / "again.csv")])
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "again.csv").read_text() == mined["misses"]
+    (out / "highres_no_ela.safetensors").unlink()
+    with pytest.raises(CheckpointError, match="train the member highres_no_ela first"):
+        run.mine("misses")

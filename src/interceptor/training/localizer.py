@@ -60,6 +60,8 @@ class Recipe:
     """How much a kind edited by hand weighs against one forged by program."""
     weight_decay: float = 0.02
     gate: GateAt = "features"
+    draws: int = 1
+    """0: nothing is drawn more often than the rest, for comparison."""
     seed: int = 1
 
 
@@ -81,7 +83,7 @@ class LocalizerRun:
         settings = dataclasses.asdict(recipe)
         begin(self.out, Tier.standard, settings, self.sources)
         write_test(self._plan("test", recipe.test_authentic, recipe.test_forged, 1), self.out / "test")
-        train, val = self.train_tokens(), self._tokens("val", recipe.val_authentic, recipe.val_forged, 1)
+        train, val = self.train_tokens(), self.val_tokens()
         for name in self.names:
             self._train(name, train, val)
         finished = [name for name in STANDARD if self._file(name).is_file()]
@@ -104,6 +106,9 @@ class LocalizerRun:
 
     def train_tokens(self) -> Tokens:
         return self._tokens("train", self.recipe.authentic, self.recipe.forged, self.recipe.edited)
+
+    def val_tokens(self) -> Tokens:
+        return self._tokens("val", self.recipe.val_authentic, self.recipe.val_forged, 1)
 
     def _file(self, name: str) -> Path:
         return self.out / f"{name}.safetensors"
@@ -151,7 +156,7 @@ class LocalizerRun:
         if schedule.start:
             model.load_state_dict(self._load(schedule.start).state_dict())
         weights = draw_weights(
-            recipe,
+            recipe if self.recipe.draws else dataclasses.replace(recipe, draws=()),
             train.samples,
             truths(train.targets).mean(axis=(1, 2)),
             lambda what: listed(self.out, what, train.samples, lambda: self._found(train)),
@@ -261,6 +266,7 @@ def write_test(samples: Sequence[Sample], out: Path) -> None:
     if out.is_dir():
         return
     partial = out.with_name(out.name + ".part")
+    partial.mkdir(parents=True, exist_ok=True)
     for number, sample in enumerate(samples):
         try:
             rgb, mask = make(sample, changed=False) if sample.source.mask is None else as_stored(sample)
