@@ -74,6 +74,15 @@ def test_the_names_are_those_of_the_registry() -> None:
         read_set("celebdf", Path("nowhere"))
 
 
+def test_files_that_cannot_be_read_are_found_before_the_work_begins(tmp_path: Path) -> None:
+    make_mini("folders", tmp_path)
+    assert invoke("datasets", "check", "folders", tmp_path).exit_code == 0
+    result = invoke("datasets", "check", "folders", tmp_path, "--open")
+    assert result.exit_code == 1
+    assert result.stdout.count("problem: cannot be read: real/") == 3
+    assert "problem: cannot be read: fake/1.mp4: not_media" in result.stdout
+
+
 def test_mini_does_not_overwrite(tmp_path: Path) -> None:
     make_mini("folders", tmp_path / "a")
     with pytest.raises(DatasetError, match="choose a new folder"):

@@ -28,7 +28,7 @@ from interceptor.datasets.adopt import GIVEN, adopt
 from interceptor.datasets.mini import make_mini
 from interceptor.datasets.prepare import prepare
 from interceptor.datasets.registry import read_set
-from interceptor.datasets.samples import ALL, Sampling, native_window, views_for
+from interceptor.datasets.samples import ALL, Sampling, native_window, samples_of, views_for
 from interceptor.datasets.shards import Row, Shards, ShardWriter
 from interceptor.datasets.videos import DatasetError
 from interceptor.lenses import LENSES
@@ -201,6 +201,18 @@ def test_views_for_specialists() -> None:
     assert views_for(["av", "tm"]) == ("neighbours", "mouth", "sound")
     with pytest.raises(ValueError, match="no specialist xx; there are ll, bg"):
         views_for(["xx"])
+
+
+def test_windows_are_short_where_no_sound_is_wanted(clips: Path) -> None:
+    video = read_set("folders", clips).videos[0]
+    assert Sampling().seconds == 2.6
+    short = Sampling(windows=2, views=views_for(["tm"]))
+    assert short.seconds == pytest.approx(0.6)
+    packed, counts = samples_of(replace(video, path=clips / "real" / "0.mp4"), Pretence(), short)
+    assert counts["windows"] == 1, "a second holds one window of 0.6 s"
+    assert [each.row.frame for each in packed] == [10, 15]
+    packed, _ = samples_of(video, Pretence(), Sampling(crops=1, windows=2, views=()))
+    assert len(packed) == 2
 
 
 def test_native_windows_keep_what_lenses_show() -> None:

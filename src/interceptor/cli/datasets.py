@@ -43,14 +43,20 @@ def check(
     splits: Splits = None,
     chunks: Chunks = None,
     without: Without = None,
+    opened: Annotated[bool, typer.Option("--open", help="Also open every file: a few milliseconds each.")] = False,
     output: OutputFormat = Format.text,
 ) -> None:
     """What is there, what is missing, labels, splits, and the proof that nobody is on two sides."""
-    from interceptor.datasets.check import report
+    from interceptor.datasets.check import report, unreadable
     from interceptor.datasets.registry import read_set
 
-    with usage(ValueError, OSError):
-        found = report(read_set(name, root, _choice(split, compression, splits, chunks, without)))
+    with usage(ValueError, OSError), progress_bars() as progress:
+        table = read_set(name, root, _choice(split, compression, splits, chunks, without))
+        found = report(table)
+        if opened:
+            task = progress.add_task("opening", total=len(table.videos))
+            found["unreadable"] = unreadable(table.videos, lambda: progress.advance(task))
+            found["problems"] += [f"cannot be read: {line}" for line in found["unreadable"]]
     if output is Format.json:
         print_found(found, output)
     else:
@@ -139,7 +145,7 @@ def _prepare(name: str) -> Callable[..., None]:
         splits: Splits = None,
         chunks: Chunks = None,
         without: Without = None,
-        windows: Annotated[int, typer.Option(min=1, help="Stretches of 2.6 s of each video.")] = 4,
+        windows: Annotated[int, typer.Option(min=1, help="Stretches of each video, evenly over it.")] = 4,
         crops: Annotated[int, typer.Option(min=1, help="Moments of each window.")] = 2,
         faces: Annotated[int, typer.Option(min=1, help="Most visible faces of each window.")] = 1,
         codes: Annotated[

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from interceptor.datasets.videos import SPLITS, Table, Video
+from interceptor.media import MediaError, probe
 
 NAMED = 5
 """How many of a list are named in a message."""
@@ -57,6 +58,18 @@ def remarks(table: Table) -> Iterator[str]:
     if table.test_overlaps and (found := crossings(table.videos)):
         people = sum(line.startswith("person") for line in found)
         yield f"the published test list shares {people} people with the rest; --split seeded keeps them apart"
+
+
+def unreadable(videos: list[Video], advance: Callable[[], None] = lambda: None) -> list[str]:
+    """Open every file; those that cannot be read, each with the cause."""
+    found = []
+    for video in videos:
+        try:
+            probe(video.path)
+        except MediaError as error:
+            found.append(f"{video.name}: {error.cause}")
+        advance()
+    return found
 
 
 def report(table: Table) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from interceptor.media.clips import FaceClip, NativeCrop
 from interceptor.media.crops import CROP_SIZE
 from interceptor.media.faces import FaceDetector
 from interceptor.media.native import GRID
-from interceptor.media.windows import SECONDS, cut_window
+from interceptor.media.windows import EVERY, SECONDS, cut_window
 
 VIEWS: dict[str, tuple[str, ...]] = {
     "ll": (),
@@ -30,6 +30,8 @@ VIEWS: dict[str, tuple[str, ...]] = {
     "tm": ("neighbours",),
 }
 """What each specialist's lens looks at beside the crop."""
+SHORT = EVERY / 25
+"""Seconds from one detected face to the next, at 25 frames a second."""
 ALL = ("context", "native", "neighbours", "mouth", "sound")
 
 
@@ -38,13 +40,18 @@ class Sampling:
     """What is taken of each video."""
 
     windows: int = 4
-    """stretches of 2.6 s, evenly over the length; fewer where the video is shorter than that"""
+    """stretches, evenly over the length; fewer where the video is too short for so many"""
     crops: int = 2
     """moments of each window"""
     faces: int = 1
     """most visible faces of each window"""
     views: tuple[str, ...] = ALL
     """what is stored beside the crops"""
+
+    @property
+    def seconds(self) -> float:
+        """Length of a window: as long as the audio-visual lens needs, else just long enough for its moments."""
+        return SECONDS if {"mouth", "sound"} & set(self.views) else SHORT * (self.crops + 1)
 
 
 def views_for(codes: Iterable[str]) -> tuple[str, ...]:
@@ -66,10 +73,18 @@ def samples_of(video: Video, detector: FaceDetector, sampling: Sampling) -> tupl
     packed: list[Packed] = []
     count = 1
     if info.duration:
-        count = min(sampling.windows, max(1, int(info.duration / SECONDS)))
+        count = min(sampling.windows, max(1, int(info.duration / sampling.seconds)))
     for window in range(count):
         at = info.duration * (window + 0.5) / count if info.duration else None
-        found = cut_window(video.path, info, detector, at=at, crops=sampling.crops, max_faces=sampling.faces)
+        found = cut_window(
+            video.path,
+            info,
+            detector,
+            at=at,
+            seconds=sampling.seconds,
+            crops=sampling.crops,
+            max_faces=sampling.faces,
+        )
         counts["windows"] += 1
         counts["windows_without_face"] += not found.clips
         counts.update(found.failures)
