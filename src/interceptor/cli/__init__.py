@@ -21,6 +21,7 @@ from interceptor.cli import (
     measure,
     pictures,
     scan,
+    training,
 )
 
 app = typer.Typer(
@@ -45,6 +46,7 @@ app.add_typer(localizers.mine, name="mine")
 app.command()(distill.distill)
 app.add_typer(make.export, name="export")
 app.command()(ablate.ablate)
+training.register(app, make.train, make.export)
 
 
 def main() -> None:

@@ -1,0 +1,58 @@
+"""A trained specialist read again, and what it says of rows of a prepared folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+
+from interceptor.datasets.shards import Shards
+from interceptor.models.branches import module_spec
+from interceptor.models.specialist import SpecialistModel
+from interceptor.training import snapshots
+from interceptor.training.balance import Draw
+from interceptor.training.checkpoints import CheckpointError
+from interceptor.training.recipe import Recipe
+from interceptor.training.stage_data import Samples
+from interceptor.training.starts import Trained, new_backbone
+from interceptor.training.validation import Scores, gathered
+
+
+def read_specialist(code: str, path: Path) -> tuple[SpecialistModel, dict[str, Any]]:
+    """The specialist whose weights are at `path` (ends in .safetensors), in evaluation mode, and what is known of it.
+
+    Raises `CheckpointError` where the file is missing, damaged, or another specialist's.
+    """
+    file = snapshots.find(path)
+    if file is None:
+        raise CheckpointError(f"{path}: no such file; give the folder of a stage's run")
+    tensors, facts = snapshots.read_weights(file)
+    if facts["code"] != code:
+        raise CheckpointError(f"{file}: the specialist {facts['code']}, not {code}")
+    recipe = Recipe(**facts["recipe"])
+    backbone = new_backbone(recipe, facts["start"])
+    model = SpecialistModel(module_spec(code), backbone, recipe.fusion, recipe.dropout)
+    try:
+        Trained(model, recipe).load_state_dict(tensors)
+    except RuntimeError as error:
+        raise CheckpointError(f"{file}: holds another network than its recipe says: {error}") from error
+    return model.eval(), facts
+
+
+@torch.no_grad()
+def score_rows(model: SpecialistModel, shards: Shards, code: str, recipe: Recipe, places: Sequence[int]) -> Scores:
+    """Logits of rows, in evaluation mode and full precision; rows whose lens abstains are left out."""
+    order = [[Draw(i, 0) for i in places[at : at + recipe.batch]] for at in range(0, len(places), recipe.batch)]
+    samples = Samples(shards, code, recipe, places, training=False)
+    parts = [Scores(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))]
+    for batch in DataLoader(samples, batch_size=None, sampler=order, num_workers=0):
+        if len(batch.labels):
+            logits = model(batch.crops, batch.lens)
+            parts.append(
+                Scores(batch.rows.numpy(), batch.labels.numpy(), (logits[:, 1] - logits[:, 0]).double().numpy())
+            )
+    return gathered(parts)

@@ -1,0 +1,49 @@
+"""Tokens of a frozen backbone, computed once for each row of a prepared folder and kept on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from interceptor.models.branches import GRID
+
+
+class TokenStore:
+    """Tokens float16[rows, 49, width] in `NAME.npy`, and in `NAME.known.npy` which of them are there.
+
+    A row's tokens are written before it is marked as known, so that a run that was killed leaves none half done. The
+    file is sparse: it takes the room of the rows that are known.
+    """
+
+    def __init__(self, folder: Path, name: str, rows: int, width: int, compute: Callable[[Tensor], Tensor]) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._compute = compute
+        self._tokens = _mapped(folder / f"{name}.npy", np.float16, (rows, GRID * GRID, width))
+        self._known = _mapped(folder / f"{name}.known.npy", np.bool_, (rows,))
+
+    def __call__(self, rows: Tensor, crops: Tensor) -> Tensor:
+        """Tokens float32[n, 49, width] of `crops` uint8[n, 3, 224, 224], which are those of `rows` int64[n]."""
+        places = rows.cpu().numpy()
+        new = np.flatnonzero(~self._known[places])
+        if len(new):
+            found = self._compute(crops[torch.from_numpy(new).to(crops.device)])
+            self._tokens[places[new]] = found.half().cpu().numpy()
+            self._known[places[new]] = True
+        return torch.from_numpy(self._tokens[places]).float().to(crops.device)
+
+    @staticmethod
+    def room(rows: int, width: int) -> int:
+        """Bytes that the tokens of so many rows take."""
+        return rows * GRID * GRID * width * 2
+
+
+def _mapped(path: Path, kind: type, shape: tuple[int, ...]) -> np.memmap:
+    if path.is_file():
+        found = np.lib.format.open_memmap(path, "r+")
+        if found.shape == shape:
+            return found
+    return np.lib.format.open_memmap(path, "w+", kind, shape)

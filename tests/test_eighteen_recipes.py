@@ -1,0 +1,96 @@
+"""All eighteen recipes: each specialist through its three stages, a step or two each, from random weights."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from interceptor.cli import app
+from interceptor.datasets.shards import Shards
+from interceptor.lenses import LENSES
+from interceptor.media.enhancement import enhance
+from interceptor.training import snapshots
+from interceptor.training.recipe import STAGES
+from interceptor.training.scoring import read_specialist
+from shard_maker import write_shards
+
+SETTINGS = ("fusion=tokens", "lens_size=112", "workers=0", "batch=4", "epochs=1", "chunks=[{}]", "epoch_samples=4")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_shards(tmp_path_factory.mktemp("data"), 2, chunks=2)
+
+
+@pytest.mark.parametrize("code", LENSES)
+def test_a_specialist_goes_through_its_three_stages(code: str, data: Path, tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    out = tmp_path / code
+    for stage in STAGES:
+        settings = [s.format("1,0" if stage == "dfdc" else "") for s in SETTINGS]
+        arguments = ["train", code, "--stage", stage, "--data", str(data), "--out", str(out), "--device", "cpu"]
+        arguments += ["--backbone", "efficientnet_lite0", *(part for s in settings for part in ("--set", s))]
+        done = CliRunner().invoke(app, arguments + (["--init", "none"] if stage == "faceforensics" else []))
+        assert done.exit_code == 0, done.stderr
+        card = json.loads((out / stage / "run.json").read_text())
+        assert card["finished"]
+        assert [entry["abstained"] for entry in card["history"]] == [0] * (2 if stage == "dfdc" else 1)
+        page = (out / stage / "run.html").read_text()
+        assert "http" not in page.replace("http://www.w3.org", "")
+        for said in ("Reliability", "Worst errors", f"{code}_specialist", *card["recipe"]):
+            assert said in page
+        assert page.count("data:image/jpeg") == len(card["best"]["worst"])
+    assert card["start"]["init"] == "stage2_final.safetensors"
+    names = {file.stem for file in out.glob("*.safetensors")}
+    assert names == {"stage1_final", "stage2_final", "stage4_final", f"{code}_model_student"}
+    _, facts = snapshots.read_weights(out / f"{code}_model_student.safetensors")
+    assert facts["preprocessing"] == ["clahe", "bilateral"]
+
+
+def test_a_full_specialist_is_exported_with_its_card(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trained long enough on a plain sign that its logits point to it; the file says what the network says."""
+    out = tmp_path / "ll"
+    arguments = ["train", "ll", "--stage", "dfdc", "--data", str(data), "--out", str(out), "--device", "cpu"]
+    settings = ("chunks=[0]", "lens_size=112", "workers=0", "batch=4", "epochs=1", "epoch_samples=40", "lr=1e-3")
+    for setting in (*settings, "fusion=tokens", "rotation=0", "perspective=0", "brightness=0", "blur=0"):
+        arguments += ["--set", setting]
+    _tiny(monkeypatch)
+    done = CliRunner().invoke(app, [*arguments, "--backbone", "efficientnet_lite0", "--init", "none"])
+    assert done.exit_code == 0, done.stderr
+    arguments = ["export", "full", "ll", str(out / "dfdc"), "--data", str(data), "--out", str(tmp_path / "full")]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.stderr
+    card = json.loads((tmp_path / "full" / "full_ll.json").read_text())
+    file = tmp_path / "full" / "full_ll.onnx"
+    assert card["calibration"]["slope"] > 0
+    assert card["preprocessing"] == ["clahe", "bilateral"]
+    assert card["parameters"]["folded"] < card["parameters"]["trained"]
+    model, _ = read_specialist("ll", out / "dfdc" / "best.safetensors")
+    clip = Shards(data).read(0)
+    crop = enhance(clip.crops[0], card["preprocessing"])[None]
+    lens = np.random.default_rng(0).normal(size=(1, 3, 112, 112)).astype(np.float32)
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    (logit,) = session.run(["logit"], {"crops": crop, "lens": lens})
+    with torch.no_grad():
+        expected = model(torch.from_numpy(crop).permute(0, 3, 1, 2), torch.from_numpy(lens))
+    assert logit[0] == pytest.approx((expected[0, 1] - expected[0, 0]).item(), abs=1e-3)
+    other = write_shards(tmp_path / "other", 1, chunks=1, talk=False)
+    refused = CliRunner().invoke(app, [*arguments[:5], str(other), *arguments[6:]])
+    assert refused.exit_code == 2
+    assert "another folder" in refused.stderr
+
+
+def _tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    from interceptor.models import backbones
+    from stage_runner import Tiny
+
+    row = backbones.BackboneSpec("efficientnet_lite0", Tiny.width, "nothing", Tiny)
+    monkeypatch.setitem(backbones.BACKBONES, "efficientnet_lite0", row)
