@@ -6,10 +6,12 @@ import os
 import signal
 import socket
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -47,6 +49,15 @@ class Tiny(Backbone):
         return tokens, tokens.mean(1)
 
 
+@contextmanager
+def tiny_backbone() -> Iterator[None]:
+    """Within it, efficientnet_lite0 is `Tiny`, in processes forked from here as well."""
+    with pytest.MonkeyPatch.context() as patch:
+        row = BackboneSpec("efficientnet_lite0", Tiny.width, "nothing", Tiny)
+        patch.setitem(backbones.BACKBONES, "efficientnet_lite0", row)
+        yield
+
+
 def job(data: Path, out: Path, *settings: str, code: str = "ll", stage: str = "dfdc", **others: Any) -> Job:
     recipe = load_recipe(stage, [*SMALL, *settings])
     return Job(code, stage, recipe, data, out, **{"init": "none", "device": "cpu", **others})
@@ -56,7 +67,6 @@ def run(
     task: Job, *, kill_after: int | None = None, remarks: list[str] | None = None, until: float | None = None
 ) -> dict[str, Any]:
     """Train `task` here; with `kill_after`, the process is killed right after so many steps of this call."""
-    backbones.BACKBONES["efficientnet_lite0"] = BackboneSpec("efficientnet_lite0", Tiny.width, "nothing", Tiny)
     steps = 0
 
     def report(stage: str, done: int, total: int, note: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from interceptor.training import snapshots
 from interceptor.training.recipe import STAGES
 from interceptor.training.scoring import read_specialist
 from shard_maker import write_shards
+from stage_runner import tiny_backbone
 
 SETTINGS = ("fusion=tokens", "lens_size=112", "workers=0", "batch=4", "epochs=1", "chunks=[{}]", "epoch_samples=4")
 
@@ -53,16 +55,20 @@ def test_a_specialist_goes_through_its_three_stages(code: str, data: Path, tmp_p
     assert facts["preprocessing"] == ["clahe", "bilateral"]
 
 
-def test_a_full_specialist_is_exported_with_its_card(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def tiny() -> Iterator[None]:
+    with tiny_backbone():
+        yield
+
+
+@pytest.mark.usefixtures("tiny")
+def test_a_full_specialist_is_exported_with_its_card(data: Path, tmp_path: Path) -> None:
     """Trained long enough on a plain sign that its logits point to it; the file says what the network says."""
     out = tmp_path / "ll"
     arguments = ["train", "ll", "--stage", "dfdc", "--data", str(data), "--out", str(out), "--device", "cpu"]
     settings = ("chunks=[0]", "lens_size=112", "workers=0", "batch=4", "epochs=1", "epoch_samples=40", "lr=1e-3")
     for setting in (*settings, "fusion=tokens", "rotation=0", "perspective=0", "brightness=0", "blur=0"):
         arguments += ["--set", setting]
-    _tiny(monkeypatch)
     done = CliRunner().invoke(app, [*arguments, "--backbone", "efficientnet_lite0", "--init", "none"])
     assert done.exit_code == 0, done.stderr
     arguments = ["export", "full", "ll", str(out / "dfdc"), "--data", str(data), "--out", str(tmp_path / "full")]
@@ -86,11 +92,3 @@ def test_a_full_specialist_is_exported_with_its_card(
     refused = CliRunner().invoke(app, [*arguments[:5], str(other), *arguments[6:]])
     assert refused.exit_code == 2
     assert "another folder" in refused.stderr
-
-
-def _tiny(monkeypatch: pytest.MonkeyPatch) -> None:
-    from interceptor.models import backbones
-    from stage_runner import Tiny
-
-    row = backbones.BackboneSpec("efficientnet_lite0", Tiny.width, "nothing", Tiny)
-    monkeypatch.setitem(backbones.BACKBONES, "efficientnet_lite0", row)

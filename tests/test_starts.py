@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +12,18 @@ import pytest
 import torch
 
 from interceptor.datasets.packing import CONVENTION
-from interceptor.models import backbones
-from interceptor.models.backbones import BackboneSpec
 from interceptor.training import snapshots
 from interceptor.training.checkpoints import CheckpointError, write_tensors
 from interceptor.training.legacy import match, read_foreign
 from interceptor.training.recipe import load_recipe
 from interceptor.training.starts import Start, build
-from stage_runner import SMALL, Tiny
+from stage_runner import SMALL, Tiny, tiny_backbone
 
 
 @pytest.fixture(autouse=True)
-def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
-    row = BackboneSpec("efficientnet_lite0", Tiny.width, "nothing", Tiny)
-    monkeypatch.setitem(backbones.BACKBONES, "efficientnet_lite0", row)
+def tiny(request: pytest.FixtureRequest) -> Iterator[None]:
+    with nullcontext() if "hub" in request.node.name else tiny_backbone():
+        yield
 
 
 def start(tmp_path: Path, init: str | None, *, stage: str = "celebdf", **others: Any) -> tuple[Start, list[str]]:
@@ -143,7 +143,6 @@ def test_the_hub_out_of_reach_is_an_error(tmp_path: Path, monkeypatch: pytest.Mo
     def unreachable(*_: Any, pretrained: bool = False, **__: Any) -> None:
         raise ConnectionError("no route")
 
-    monkeypatch.undo()
     real = timm.create_model
     monkeypatch.setattr(timm, "create_model", lambda *a, **k: unreachable() if k.get("pretrained") else real(*a, **k))
     with pytest.raises(CheckpointError, match=r"tf_efficientnet_lite0 cannot be had \(ConnectionError\); give a file"):

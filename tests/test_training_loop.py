@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,16 @@ from interceptor.training import snapshots
 from interceptor.training.checkpoints import CheckpointError
 from interceptor.training.stage_data import DataError
 from shard_maker import write_shards
-from stage_runner import in_child, job, run, two_processes, waited
+from stage_runner import in_child, job, run, tiny_backbone, two_processes, waited
 
 CHUNKS = ("chunks=[1,0]", "epochs=2", "preprocessing=[]", "batch=2")
 TIMES = ("seconds", "waited_for_data")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tiny() -> Iterator[None]:
+    with tiny_backbone():
+        yield
 
 
 @pytest.fixture(scope="module")
