@@ -28,13 +28,13 @@ def tiny(request: pytest.FixtureRequest) -> Iterator[None]:
 
 def start(tmp_path: Path, init: str | None, *, stage: str = "celebdf", **others: Any) -> tuple[Start, list[str]]:
     said: list[str] = []
-    return build("ll", load_recipe(stage, SMALL), init, tmp_path, remark=said.append, **others), said
+    return build("ll", load_recipe(stage, SMALL), init, tmp_path, CONVENTION, remark=said.append, **others), said
 
 
 def final(tmp_path: Path, **facts: Any) -> Path:
     """A stage-1 checkpoint of LL, with other `facts` where given."""
     recipe = load_recipe("faceforensics", [*SMALL, "seed=9"])
-    own = build("ll", recipe, "none", tmp_path, remark=lambda _: None)
+    own = build("ll", recipe, "none", tmp_path, CONVENTION, remark=lambda _: None)
     known = {"code": "ll", "stage": "faceforensics", "final": "stage1_final", "crop_convention": CONVENTION}
     known |= {"recipe": recipe.model_dump(mode="json"), "start": own.facts, **facts}
     return snapshots.write_weights(tmp_path / "stage1_final.safetensors", own.trained.state_dict(), known)

@@ -16,7 +16,6 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from interceptor import __version__
-from interceptor.datasets.packing import CONVENTION
 from interceptor.datasets.shards import Shards
 from interceptor.media.enhancement import enhance
 from interceptor.training import checkpoints, snapshots
@@ -26,7 +25,7 @@ from interceptor.training.notebook import offer_download
 from interceptor.training.recipe import Recipe
 from interceptor.training.screen import Report
 from interceptor.training.specialist import standardise
-from interceptor.training.stage_data import DataError, Plan, plan
+from interceptor.training.stage_data import DataError, Plan, crop_convention, plan
 from interceptor.training.starts import Start, build, tokens_key
 from interceptor.training.token_store import TokenStore
 
@@ -79,8 +78,8 @@ def train_stage(
     shards = Shards(job.data)
     chosen = plan(shards, job.code, recipe)
     _tell(chosen, remark)
-    start = build(job.code, recipe, job.init, job.out, job.anyway, remark)
-    facts = _facts(job, start)
+    start = build(job.code, recipe, job.init, job.out, crop_convention(shards), job.anyway, remark)
+    facts = _facts(job, start, shards)
     card_file = job.folder / "run.json"
     _same_run(card_file, facts)
     weights = sum(tensor.nbytes for tensor in start.trained.state_dict().values())
@@ -144,7 +143,7 @@ def _tell(chosen: Plan, remark: Callable[[str], None]) -> None:
         remark(f"chunks {names} are in the data but not in the recipe; they are not trained on")
 
 
-def _facts(job: Job, start: Start) -> dict[str, Any]:
+def _facts(job: Job, start: Start, shards: Shards) -> dict[str, Any]:
     """What each checkpoint of the run says of itself."""
     return {
         "model": f"{job.code}_specialist",
@@ -153,7 +152,7 @@ def _facts(job: Job, start: Start) -> dict[str, Any]:
         "final": job.recipe.final,
         "recipe": job.recipe.model_dump(mode="json"),
         "preprocessing": list(job.recipe.preprocessing),
-        "crop_convention": CONVENTION,
+        "crop_convention": crop_convention(shards),
         "start": start.facts,
         "data": {"folder": job.data.name, "manifest_sha256": checkpoints.sha256(job.data / "manifest.csv")},
         "devices": job.devices,

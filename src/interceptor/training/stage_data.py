@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from interceptor.datasets.packing import CONVENTION
+from interceptor.datasets.samples import VIEWS
 from interceptor.datasets.shards import Shards
 from interceptor.lenses import LENSES, Abstain
 from interceptor.lenses.half import half
@@ -20,18 +22,14 @@ from interceptor.training.balance import Draw
 from interceptor.training.recipe import Recipe
 from interceptor.training.views import Augmentation
 
-VIEWS: dict[str, tuple[str, ...]] = {
-    "ll": (),
-    "bg": ("context",),
-    "av": ("mouth", "sound"),
-    "cm": ("native",),
-    "rr": ("native",),
-    "tm": ("neighbours",),
-}
-"""What a lens looks at beside the crop."""
 TRIES = 20
 """Samples drawn instead of one whose lens abstains, before the run gives up."""
 NAMES = ("authentic", "forged")
+
+
+def crop_convention(shards: Shards) -> str:
+    """How the folder's crops were cut, as it says itself; for a folder that says nothing, the project's way."""
+    return str(shards.prepared.get("crop", CONVENTION))
 
 
 class DataError(ValueError):

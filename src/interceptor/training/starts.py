@@ -12,7 +12,6 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from interceptor.datasets.packing import CONVENTION
 from interceptor.models.backbones import BACKBONES, Backbone
 from interceptor.models.branches import module_spec
 from interceptor.models.foundation import ARCHITECTURE, base_from_timm
@@ -65,13 +64,20 @@ class Start:
 
 
 def build(
-    code: str, recipe: Recipe, init: str | None, finals: Path, anyway: bool = False, remark: Remark = print
+    code: str,
+    recipe: Recipe,
+    init: str | None,
+    finals: Path,
+    convention: str,
+    anyway: bool = False,
+    remark: Remark = print,
 ) -> Start:
     """The specialist `code` with the weights that the stage starts from.
 
     `init` is `hub`, `none`, a file, or None for what the recipe says: a name such as `stage1_final` is looked for in
-    `finals`. A checkpoint of this project must be of the same specialist, of the stage that the recipe starts from and
-    of the same crop convention, unless `anyway`; what matched of any other file is told to `remark`.
+    `finals`. `convention` is how the crops at hand were cut. A checkpoint of this project must be of the same
+    specialist, of the stage that the recipe starts from and of the same crop convention, unless `anyway`; what matched
+    of any other file is told to `remark`.
 
     Raises `CheckpointError` where weights cannot be had or do not fit: a run never goes on from fresh ones instead.
     """
@@ -90,7 +96,7 @@ def build(
     model = SpecialistModel(module_spec(code), backbone, recipe.fusion, recipe.dropout)
     trained = Trained(model, recipe)
     if file is not None and (recipe.backbone != FOUNDATION or snapshots.side_file(file).is_file()):
-        facts = {**facts, **_load(trained, file, code, recipe, anyway, remark)}
+        facts = {**facts, **_load(trained, file, code, recipe, convention, anyway, remark)}
     return Start(model, trained, {"init": how if file is None else file.name, **facts})
 
 
@@ -129,11 +135,13 @@ def new_backbone(recipe: Recipe, start: dict[str, Any]) -> Backbone:
     return BACKBONES[FOUNDATION].build(load_base(BASE_FILE))
 
 
-def _load(trained: Trained, file: Path, code: str, recipe: Recipe, anyway: bool, remark: Remark) -> dict[str, Any]:
+def _load(
+    trained: Trained, file: Path, code: str, recipe: Recipe, convention: str, anyway: bool, remark: Remark
+) -> dict[str, Any]:
     """Put the weights of `file` into `trained`; what it was."""
     if snapshots.side_file(file).is_file():
         tensors, facts = snapshots.read_weights(file)
-        _check(file, facts, code, recipe, anyway, remark)
+        _check(file, facts, code, recipe, convention, anyway, remark)
     else:
         tensors, facts = read_foreign(file)
     state = trained.state_dict()
@@ -160,14 +168,16 @@ def _load(trained: Trained, file: Path, code: str, recipe: Recipe, anyway: bool,
     }
 
 
-def _check(file: Path, facts: dict[str, Any], code: str, recipe: Recipe, anyway: bool, remark: Remark) -> None:
+def _check(
+    file: Path, facts: dict[str, Any], code: str, recipe: Recipe, convention: str, anyway: bool, remark: Remark
+) -> None:
     """That a checkpoint of this project may be started from."""
     wrong = [
         f"{what}: it is {is_!r}, this run needs {needed!r}"
         for what, is_, needed in (
             ("specialist", facts.get("code"), code),
             ("stage", facts.get("final"), recipe.starts_from),
-            ("crop convention", facts.get("crop_convention"), CONVENTION),
+            ("crop convention", facts.get("crop_convention"), convention),
             ("backbone", facts.get("recipe", {}).get("backbone"), recipe.backbone),
         )
         if is_ != needed
