@@ -19,7 +19,7 @@ from interceptor.training.folding import folded
 from interceptor.training.recipe import Recipe
 from interceptor.training.scoring import read_specialist, score_rows
 from interceptor.training.specialist_export import OPSET
-from interceptor.training.stage_data import plan
+from interceptor.training.stage_data import Batch, plan
 from interceptor.training.validation import measure
 
 CLOSE = 1e-3
@@ -56,14 +56,14 @@ def export_full_specialist(code: str, run: Path, data: Path, out: Path) -> tuple
         raise CheckpointError(f"{data}: another folder than {facts['data']['folder']}, which this run was trained on")
     shards = Shards(data)
     chosen = plan(shards, code, recipe)
-    scores = score_rows(model, shards, code, recipe, chosen.validation)
+    scores = score_rows(model, _crops, shards, code, recipe, chosen.validation)
     platt = fit_platt(scores.logits, scores.labels)
     if platt.slope <= 0:
         raise CheckpointError(
             f"{run}: on validation its logits do not point to forgeries (slope {platt.slope:.3f}); train it further"
         )
     small = folded(model)
-    after = score_rows(small, shards, code, recipe, chosen.validation[: 2 * recipe.batch])
+    after = score_rows(small, _crops, shards, code, recipe, chosen.validation[: 2 * recipe.batch])
     before = dict(zip(scores.rows.tolist(), scores.logits.tolist(), strict=True))
     if (
         gap := max((abs(before[r] - v) for r, v in zip(after.rows.tolist(), after.logits, strict=True)), default=0)
@@ -75,6 +75,10 @@ def export_full_specialist(code: str, run: Path, data: Path, out: Path) -> tuple
     card = _card(code, file, facts, platt, measure(scores, len(chosen.validation)), model, small)
     checkpoints.write_json(out / f"full_{code}.json", card)
     return file, card
+
+
+def _crops(batch: Batch) -> Tensor:
+    return batch.crops
 
 
 def _write(model: SpecialistModel, out: Path, lens_size: int) -> None:

@@ -17,22 +17,19 @@ from typing import Any
 import numpy as np
 import torch
 from lightning.fabric import Fabric
-from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
 from interceptor.datasets.shards import Shards
 from interceptor.training import checkpoints, snapshots
-from interceptor.training.balance import Draw, batches, epoch_draws
+from interceptor.training.balance import batches, epoch_draws
 from interceptor.training.losses import class_weights, loss
 from interceptor.training.recipe import Recipe
+from interceptor.training.scoring import Encode, score_rows
 from interceptor.training.screen import Report
-from interceptor.training.stage_data import Batch, Chunk, Plan, Samples
+from interceptor.training.stage_data import Batch, Chunk, Plan, Samples, on
 from interceptor.training.starts import Trained
 from interceptor.training.validation import Scores, details, gathered, keep_worst, measure
-
-Encode = Callable[[Batch], Tensor]
-"""What the network is given of a batch: its crops, or a frozen backbone's tokens of them."""
 
 
 @dataclass
@@ -141,14 +138,14 @@ class Loop:
     def _epoch(self, chunk: Chunk, epoch: int, until: float | None) -> bool:
         """The rest of an epoch and its validation; False where time was up in its middle."""
         recipe, place, steps = self.recipe, self.place, self.steps(chunk)
-        loader = iter(self._loader(chunk, epoch, steps, place.step))
+        loader = self._loader(chunk, epoch, steps, place.step)
         began, waited = time.monotonic(), 0.0
         stage = f"{chunk.name}, epoch {epoch + 1} of {recipe.epochs}"
         for step in range(place.step, steps):
             self._begin_step()
             for part in range(recipe.accumulate):
                 asked = time.monotonic()
-                batch = self._to_device(next(loader))
+                batch = on(self.fabric.device, next(loader), recipe.channels_last)
                 waited += time.monotonic() - asked
                 with self.fabric.no_backward_sync(self.net, enabled=part + 1 < recipe.accumulate):
                     value = loss(recipe, self.net(self.encode(batch), batch.lens), batch.labels, self.weights)
@@ -183,17 +180,9 @@ class Loop:
         seed = (recipe.seed, chunk.number + 1, epoch)
         draws = epoch_draws(rows, chunk.places, count, balance=recipe.balance, seed=seed)
         order = batches(draws, recipe.batch, first * recipe.accumulate, self.fabric.global_rank, world)
-        return self._read(Samples(self.shards, self.code, recipe, chunk.places, training=True), order)
-
-    def _read(self, samples: Samples, order: list[list[Draw]]) -> Any:
+        samples = Samples(self.shards, self.code, recipe, chunk.places, training=True)
         pinned = self.fabric.device.type == "cuda"
-        return DataLoader(samples, batch_size=None, sampler=order, num_workers=self.recipe.workers, pin_memory=pinned)
-
-    def _to_device(self, batch: Batch) -> Batch:
-        moved = Batch(*(tensor.to(self.fabric.device, non_blocking=True) for tensor in batch))
-        if not self.recipe.channels_last:
-            return moved
-        return moved._replace(lens=moved.lens.contiguous(memory_format=torch.channels_last))
+        return iter(DataLoader(samples, batch_size=None, sampler=order, num_workers=recipe.workers, pin_memory=pinned))
 
     def _begin_step(self) -> None:
         """Learning rate, mode and random state of the next step."""
@@ -233,27 +222,17 @@ class Loop:
             self.after_epoch(entry)
         self.fabric.barrier()
 
-    @torch.no_grad()
     def score(self, model: Trained) -> Scores:
-        """Logits of `model` on the validation rows, in evaluation mode."""
-        model.eval()
+        """Logits of `model` on the validation rows."""
         own = self.plan.validation[self.fabric.global_rank :: self.fabric.world_size]
-        order = [[Draw(i, 0) for i in own[at : at + self.recipe.batch]] for at in range(0, len(own), self.recipe.batch)]
-        samples = Samples(self.shards, self.code, self.recipe, own, training=False)
-        parts = [Scores(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))]
-        for read in self._read(samples, order):
-            if not len(read.labels):
-                continue
-            batch = self._to_device(read)
-            with self.fabric.autocast():
-                logits = model(self.encode(batch), batch.lens).float()
-            found = (logits[:, 1] - logits[:, 0]).double().cpu().numpy()
-            parts.append(Scores(read.rows.numpy(), read.labels.numpy(), found))
-        if self.fabric.world_size > 1:
-            everyone: list[Any] = [None] * self.fabric.world_size
-            torch.distributed.all_gather_object(everyone, gathered(parts))
-            parts = everyone
-        return gathered(parts)
+        scores = score_rows(
+            model, self.encode, self.shards, self.code, self.recipe, own, self.fabric.device, self.fabric.autocast
+        )
+        if self.fabric.world_size == 1:
+            return scores
+        everyone: list[Any] = [None] * self.fabric.world_size
+        torch.distributed.all_gather_object(everyone, scores)
+        return gathered(everyone)
 
     def _time_is_up(self, until: float | None) -> bool:
         """As the first process has it: all must stop at the same step."""

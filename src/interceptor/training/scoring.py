@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from interceptor.datasets.shards import Shards
@@ -17,9 +19,13 @@ from interceptor.training import snapshots
 from interceptor.training.balance import Draw
 from interceptor.training.checkpoints import CheckpointError
 from interceptor.training.recipe import Recipe
-from interceptor.training.stage_data import Samples
+from interceptor.training.stage_data import Batch, Samples, on
 from interceptor.training.starts import Trained, new_backbone
 from interceptor.training.validation import Scores, gathered
+
+Encode = Callable[[Batch], Tensor]
+"""What a network is given of a batch: its crops, or a frozen backbone's tokens of them."""
+CPU = torch.device("cpu")
 
 
 def read_specialist(code: str, path: Path) -> tuple[SpecialistModel, dict[str, Any]]:
@@ -44,15 +50,29 @@ def read_specialist(code: str, path: Path) -> tuple[SpecialistModel, dict[str, A
 
 
 @torch.no_grad()
-def score_rows(model: SpecialistModel, shards: Shards, code: str, recipe: Recipe, places: Sequence[int]) -> Scores:
-    """Logits of rows, in evaluation mode and full precision; rows whose lens abstains are left out."""
+def score_rows(
+    model: nn.Module,
+    encode: Encode,
+    shards: Shards,
+    code: str,
+    recipe: Recipe,
+    places: Sequence[int],
+    device: torch.device = CPU,
+    autocast: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> Scores:
+    """Logits of `model` (takes what `encode` gives, and the lens) on rows, in evaluation mode, without augmentation;
+    rows whose lens abstains are left out.
+    """
+    model.eval()
     order = [[Draw(i, 0) for i in places[at : at + recipe.batch]] for at in range(0, len(places), recipe.batch)]
     samples = Samples(shards, code, recipe, places, training=False)
     parts = [Scores(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))]
-    for batch in DataLoader(samples, batch_size=None, sampler=order, num_workers=0):
-        if len(batch.labels):
-            logits = model(batch.crops, batch.lens)
-            parts.append(
-                Scores(batch.rows.numpy(), batch.labels.numpy(), (logits[:, 1] - logits[:, 0]).double().numpy())
-            )
+    for read in DataLoader(samples, batch_size=None, sampler=order, num_workers=recipe.workers):
+        if not len(read.labels):
+            continue
+        batch = on(device, read, recipe.channels_last)
+        with autocast():
+            logits = model(encode(batch), batch.lens).float()
+        found = (logits[:, 1] - logits[:, 0]).double().cpu().numpy()
+        parts.append(Scores(read.rows.numpy(), read.labels.numpy(), found))
     return gathered(parts)

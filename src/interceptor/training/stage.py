@@ -26,8 +26,8 @@ from interceptor.training.recipe import Recipe
 from interceptor.training.screen import Report
 from interceptor.training.specialist import standardise
 from interceptor.training.stage_data import DataError, Plan, crop_convention, plan
-from interceptor.training.starts import Start, build, tokens_key
-from interceptor.training.token_store import TokenStore
+from interceptor.training.starts import Start, build
+from interceptor.training.token_store import TokenStore, open_tokens
 
 PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
 LAST_FINAL = "stage4_final"
@@ -204,16 +204,7 @@ def _encoder(job: Job, start: Start, shards: Shards, chosen: Plan, fabric: Fabri
     """What turns a batch into what the network takes."""
     if not job.recipe.frozen:
         return lambda batch: batch.crops
-    backbone = start.model.backbone.to(fabric.device).eval().requires_grad_(False)
-
-    @torch.no_grad()
-    def compute(crops: Tensor) -> Tensor:
-        with torch.autocast(fabric.device.type, torch.bfloat16):
-            return backbone(crops)[0].float()
-
-    store = TokenStore(
-        job.data / "tokens", tokens_key(start, job.recipe), len(shards.rows), start.model.backbone.width, compute
-    )
+    store = open_tokens(job.data, len(shards.rows), start.model.backbone, job.recipe, fabric.device)
     if job.recipe.fusion == "tokens" and start.facts["what"] != "specialist":
         train = [i for chunk in chosen.chunks for i in chunk.places]
         some = train[:: max(1, len(train) // STANDARD)][:STANDARD]

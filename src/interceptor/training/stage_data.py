@@ -109,6 +109,12 @@ def stacked(samples: Sequence[Batch]) -> Batch:
     return Batch(*(torch.cat(column) for column in zip(*samples, strict=True)))
 
 
+def on(device: torch.device, batch: Batch, channels_last: bool) -> Batch:
+    """`batch` on `device`, the lens in the memory format of the network."""
+    moved = Batch(*(tensor.to(device, non_blocking=True) for tensor in batch))
+    return moved._replace(lens=moved.lens.contiguous(memory_format=torch.channels_last)) if channels_last else moved
+
+
 @dataclass(frozen=True)
 class Chunk:
     """What is trained on in one go."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -188,14 +187,3 @@ def _check(
         raise CheckpointError(f"{file}: another {'; another '.join(wrong)}. Say --anyway to start from it all the same")
     if wrong:
         remark(f"{file.name}: another {'; another '.join(wrong)}; started from all the same")
-
-
-def tokens_key(start: Start, recipe: Recipe) -> str:
-    """Names the tokens that a frozen backbone makes: of its weights and of how crops are enhanced."""
-    digest = hashlib.sha256(",".join((recipe.backbone, *recipe.preprocessing)).encode())
-    for name, tensor in start.model.backbone.state_dict().items():
-        digest.update(name.encode())
-        digest.update(
-            tensor.contiguous().view(torch.uint8).numpy().tobytes() if tensor.ndim else tensor.numpy().tobytes()
-        )
-    return digest.hexdigest()[:16]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from interceptor.models.backbones import Backbone
 from interceptor.models.branches import GRID
+from interceptor.training.recipe import Recipe
 
 
 class TokenStore:
@@ -39,6 +42,23 @@ class TokenStore:
     def room(rows: int, width: int) -> int:
         """Bytes that the tokens of so many rows take."""
         return rows * GRID * GRID * width * 2
+
+
+def open_tokens(data: Path, rows: int, backbone: Backbone, recipe: Recipe, device: torch.device) -> TokenStore:
+    """The tokens of the prepared folder `data`, of `rows` rows: of this `backbone`, which is put on `device`, and of
+    crops enhanced as the recipe says.
+    """
+    digest = hashlib.sha256(",".join((recipe.backbone, *recipe.preprocessing)).encode())
+    for name, tensor in backbone.state_dict().items():
+        digest.update(name.encode() + tensor.cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    backbone = backbone.to(device).eval().requires_grad_(False)
+
+    @torch.no_grad()
+    def compute(crops: Tensor) -> Tensor:
+        with torch.autocast(device.type, torch.bfloat16):
+            return backbone(crops)[0].float()
+
+    return TokenStore(data / "tokens", digest.hexdigest()[:16], rows, backbone.width, compute)
 
 
 def _mapped(path: Path, kind: type, shape: tuple[int, ...]) -> np.memmap:
