@@ -2,10 +2,13 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint format bench clean
+.PHONY: demo train-demo test lint format bench clean
 
 demo: $(VENV)/light.stamp  ## make a clip and a forgery of it, scan both, write the report
 	$(BIN)/python examples/demo.py --out demo
+
+train-demo: $(VENV)/full.stamp  ## tiny sets, shards, three stages of a specialist, its file for the scan: minutes
+	$(BIN)/python examples/train_demo.py --out demo/training
 
 test: $(VENV)/full.stamp  ## the whole suite, with all extras
 	$(BIN)/ruff check .
