@@ -61,7 +61,7 @@ def test_one_to_six_members_are_joined_as_the_card_says(tmp_path: Path, count: i
     mean = sum(localizer_maker.WEIGHTS.get(name, 0) * plane for name, plane in planes.items()) / (total or 1)
     expected = max(mean, 0.8 * planes["small_forgery"])
     assert found.probability == pytest.approx(expected, abs=2e-3)
-    np.testing.assert_allclose(found.probability_map, expected, atol=2e-3)
+    assert found.probability_map.min() == pytest.approx(found.probability_map.max(), abs=1e-4)
 
 
 def test_a_card_that_does_not_fit_its_network_is_refused(tmp_path: Path) -> None:
@@ -79,6 +79,22 @@ def test_a_card_that_does_not_fit_its_network_is_refused(tmp_path: Path) -> None
 def test_other_settings_are_refused_with_what_there_is(folder: Path, option: str, value: str) -> None:
     with pytest.raises(ValueError, match=f"no {option} '{value}'; choose from"):
         Localizer(folder, **{option: value})
+
+
+def test_no_place_is_likelier_than_the_picture_and_their_order_stays(tmp_path: Path) -> None:
+    localizer_maker.standard(tmp_path, {"highres_no_ela": 1.0})
+    changes = {"calibration": {"slope": 0.1, "offset": 0.0}}
+    localizer_maker.write_card(tmp_path, "localizer", ["highres_no_ela"], ["localizer.onnx"], changes)
+    reds = np.linspace(20, 250, 448).astype(np.uint8)
+    rgb = np.full((448, 448, 3), 120, np.uint8)
+    rgb[..., 0] = reds
+    found = Localizer(tmp_path).localize(rgb)
+    assert found.probability == pytest.approx(sigmoid(0.4), abs=0.01)
+    along = found.probability_map[200]
+    assert along.max() <= found.probability
+    assert (np.diff(along[8:-8:8]) > 0).all()
+    low = along < 0.9 * found.probability
+    np.testing.assert_allclose(along[low], sigmoid((reds[low] - 120.0) / 32), atol=0.03)
 
 
 @pytest.mark.parametrize("flips", [4, 8])
@@ -116,7 +132,7 @@ def test_tiles_are_laid_without_seams_over_the_whole(folder: Path) -> None:
     found = Localizer(folder, mode="tiles").localize(rgb, lambda done, total: told.append((done, total)))
     assert told == [(i, 6) for i in range(1, 7)]
     assert (found.tiles, found.seen) == (6, 448)
-    np.testing.assert_allclose(found.probability_map[560:600, 460:580], found.probability, atol=1e-3)
+    assert np.ptp(found.probability_map[560:600, 460:580]) < 1e-3
     np.testing.assert_allclose(found.probability_map[:400], sigmoid(-2), atol=1e-3)
     assert found.instances[0].box == pytest.approx((420, 500, 200, 150), abs=4)
 
@@ -194,7 +210,9 @@ def test_the_full_tier_runs_three_and_four_channels(tmp_path: Path) -> None:
     logits = np.stack([planes[0] - planes[1], planes[3]])
     expected = combined(logits, list(ROWS), {"highres_no_ela": 1.5, "comprehensive": 0.5}, {})
     expected = cv2.resize(sigmoid(expected), rgb.shape[1::-1], interpolation=cv2.INTER_AREA)
-    np.testing.assert_allclose(found.probability_map, np.minimum(expected, found.probability), atol=0.02)
+    below = expected < 0.9 * found.probability
+    assert below.mean() > 0.5
+    np.testing.assert_allclose(found.probability_map[below], expected[below], atol=0.02)
 
 
 def test_the_input_of_the_full_tier_is_what_is_documented() -> None:
@@ -310,7 +328,7 @@ def test_every_kind_of_picture_is_looked_at(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     sizes = save_odd_pictures(tmp_path / "in")
     code, out, err = run("localize", tmp_path / "in", "--out", tmp_path / "out", "--format", "json", "--mode", "tiles")
-    assert (code, err) == (0, "")
+    assert (code, err) == (0, f"maps, masks, overlays and JSON: {tmp_path / 'out'}\n")
     lines = {Path(line["path"]).name: line for line in map(json.loads, out.splitlines())}
     assert {name: (line["width"], line["height"]) for name, line in lines.items()} == sizes
     for line in lines.values():
@@ -377,7 +395,10 @@ def test_the_full_tier_by_command(tmp_path: Path) -> None:
     localizer_maker.full(tmp_path / "models", ROWS)
     Image.fromarray(picture(1)).save(tmp_path / "a.png")
     command = ("localize", tmp_path / "a.png", "--out", tmp_path / "out", "--tier", "full")
-    assert run(*command, "--models", tmp_path / "models", "--join", "max", "--flips", 4)[0] == 0
+    code, out, _ = run(*command, "--models", tmp_path / "models", "--join", "max", "--flips", 4)
+    assert code == 0
+    assert out.startswith(f"{tmp_path / 'a.png'}: ")
+    assert "probability" in out
     code, _, err = run(*command)
     assert code == 2
     assert "INTERCEPTOR_MODELS" in err

@@ -93,6 +93,8 @@ def localize(
                 print_line(localization_json(file, found, written))
             else:
                 text.print(localization_text(file, found), markup=False, highlight=False)
+    if len(stills.failed) < len(files):
+        say(f"maps, masks, overlays and JSON: {out}")
     raise typer.Exit(1 if stills.failed else 0)
 
 

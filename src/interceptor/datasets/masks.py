@@ -102,5 +102,6 @@ def _binary(path: Path, values: NDArray[Any]) -> NDArray[np.bool_]:
     others = found[found != 0]
     if len(others) > 1 or (len(others) == 1 and others[0] not in FULL):
         shown = ", ".join(f"{value:g}" for value in found[:6]) + (", ..." if len(found) > 6 else "")
-        raise MaskError(path, "mask_values", f"a mask holds 0 and one of {FULL}, not {shown}")
+        message = f"a binary mask holds 0 and one of {FULL}, not {shown}: is it of another convention?"
+        raise MaskError(path, "mask_values", message)
     return values != 0

@@ -152,8 +152,7 @@ class Localizer:
         logits, scores = self._look(rgb, progress)
         score = float(max(scores))
         probability = float(self._platt.apply(score))
-        # No place is likelier to be altered than the picture is: this keeps most authentic pictures free of specks.
-        probability_map = np.minimum(_sigmoid(logits), np.float32(probability), out=logits)
+        probability_map = _under(_sigmoid(logits), probability)
         threshold = self.preset.threshold + _brightness(rgb)
         labels, instances = find_instances(probability_map, threshold, self.preset.area)
         low, high = self._thresholds(len(scores))
@@ -235,6 +234,19 @@ def _brightness(rgb: np.ndarray) -> float:
     """What a picture's mean grey adds to the threshold."""
     grey = float(np.mean(cv2.mean(rgb)[:3]))
     return -0.10 if grey < DARK else -0.05 if grey < DIM else 0.05 if grey > BRIGHT else 0.0
+
+
+def _under(values: np.ndarray, ceiling: float) -> np.ndarray:
+    """Probabilities float32[H, W] brought below `ceiling`, in place: no place is likelier to be altered than the
+    picture is, which keeps most authentic pictures free of specks.
+
+    Those above 0.95 of the ceiling are pressed together, not cut off, so that the likelier place stays the likelier.
+    """
+    knee = 0.95 * ceiling
+    slope = np.float32((ceiling - knee) / (1 - knee))
+    for row in values:
+        np.copyto(row, np.float32(knee) + (row - np.float32(knee)) * slope, where=row > knee)
+    return values
 
 
 def _sigmoid(values: np.ndarray) -> np.ndarray:

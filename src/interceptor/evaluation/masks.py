@@ -90,7 +90,8 @@ def evaluate_masks(
             progress(done, len(pictures))
     failures = dict(Counter(entry["cause"] for entry in failed))
     if not scored:
-        raise ValueError(f"none of {len(pictures)} pictures could be measured: {failures}")
+        first = f"{failed[0]['path']}: {failed[0]['message']}" if failed else "there are none"
+        raise ValueError(f"none of {len(pictures)} pictures could be measured: {failures}; the first: {first}")
 
     forged = [s for s in scored if s.picture.label]
     authentic = [s for s in scored if not s.picture.label]

@@ -13,7 +13,7 @@ import numpy as np
 
 from interceptor.detect.localize import Localization
 from interceptor.report.files import write_atomically, write_bytes_atomically
-from interceptor.report.text import printable
+from interceptor.report.text import count, printable
 
 CONTOUR = (230, 30, 30)
 TINT = 0.25
@@ -58,9 +58,10 @@ def write_localization(
 
 def localization_text(path: str | os.PathLike[str], found: Localization) -> str:
     """One line for the terminal."""
-    regions = f"{len(found.instances)} region{'' if len(found.instances) == 1 else 's'}"
-    line = f"{os.fspath(path)}: {found.verdict} ({found.probability:.2f}), {regions}, {found.mask.mean():.2%} of it"
-    return printable(line)
+    regions = count(len(found.instances), "region")
+    if found.instances:
+        regions += f", {found.mask.mean():.2%} of the picture"
+    return printable(f"{os.fspath(path)}: {found.verdict}, probability {found.probability:.2f}; {regions}")
 
 
 def localization_json(
