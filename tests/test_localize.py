@@ -21,6 +21,7 @@ from interceptor.detect.submission import read_submission
 from interceptor.media.ela import ela
 from interceptor.media.inputs import ELA_MEAN, ELA_STD, MEAN, STD, network_input
 from interceptor.metrics.maps import combined, sigmoid
+from interceptor.report.localization import CONTOUR, TINT, overlay
 from interceptor.runtime import weights as shipped
 from interceptor.runtime.network import Network
 from interceptor.runtime.weights import WeightError
@@ -194,6 +195,22 @@ print((peak_memory_mb() - before) * 2**20 / {pixels})
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert float(done.stdout) < 17
+
+
+def test_the_overlay_tints_each_region_once_and_nothing_else(folder: Path) -> None:
+    rgb = with_patch(400, 400, (50, 50, 300, 60))
+    rgb[50:350, 50:110] = RED  # a corner, in whose box another region lies
+    rgb[200:300, 200:300] = RED
+    found = Localizer(folder).localize(rgb)
+    assert len(found.instances) == 2
+    drawn = overlay(rgb, found)
+    tinted = np.rint(np.array(RED) * (1 - TINT) + np.array(CONTOUR) * TINT)
+    for row, column in ((80, 80), (250, 250), (300, 80)):
+        assert np.abs(drawn[row, column] - tinted).max() <= 1
+    np.testing.assert_array_equal(drawn[:20], rgb[:20])
+    np.testing.assert_array_equal(drawn[150:180, 150:180], rgb[150:180, 150:180])
+    assert (drawn == CONTOUR).all(2).any()
+    assert (drawn == 255).all(2).any()
 
 
 # The full tier.

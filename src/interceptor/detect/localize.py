@@ -131,7 +131,7 @@ class Localizer:
             self._forged = RiskCurve(**self.card["thresholds"]["forged"])
             self._authentic = RiskCurve(**self.card["thresholds"]["authentic"])
             self._sight = _sight(tier, folder, self.card, flips)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, FileNotFoundError) as error:
             raise WeightError(f"{path}: the card is of no use ({error!r})") from error
         if not self._names or sorted(self._names) != sorted([*self._weights, *self._union]):
             raise WeightError(f"{path}: each member must stand in either weights or union")
