@@ -64,6 +64,7 @@ def test_installed_ones_that_are_asked_for_run_and_count_as_their_cards_say(
     assert result.full["rr"].reason == "its file is not installed"
     assert result.full["ll"].reason == "was not asked for"
     assert (result.tier, result.errors) == ("full", [])
+    assert {"full_cm.onnx", "full_av.onnx", "screen.onnx"} <= set(result.versions.weights)
     assert "1 specialist" in result.faces[0].reason
 
 

@@ -72,7 +72,6 @@ def evaluate_videos_command(
     output: OutputFormat = Format.text,
 ) -> None:
     """Measure the whole scan on labelled videos."""
-    from interceptor.detect.full import models_folder
     from interceptor.detect.router import parse_choice
     from interceptor.detect.scan import Scanner
     from interceptor.evaluation.videos import evaluate_videos
@@ -84,7 +83,7 @@ def evaluate_videos_command(
             fpr=fpr,
             tier=tier.value,
             specialists=parse_choice(specialists),
-            models=models_folder(models) if tier is Tiers.full else None,
+            models=models,
             verdict_from=None if verdict_from is None else verdict_from.value,
         )
         task = progress.add_task("scanning", total=None)

@@ -43,7 +43,6 @@ def scan(
 
     Exit status: 0 if all files were scanned, 1 if some failed, 2 for wrong usage.
     """
-    from interceptor.detect.full import models_folder
     from interceptor.detect.router import parse_choice
     from interceptor.detect.scan import Scanner
     from interceptor.report.files import ReportError, check_file, check_target, write_json
@@ -65,7 +64,7 @@ def scan(
             fpr=fpr,
             tier=tier.value,
             specialists=parse_choice(specialists),
-            models=models_folder(models) if tier is Tiers.full else None,
+            models=models,
             evidence=html is not None,
         )
     for message in scanner.errors:

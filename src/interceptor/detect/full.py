@@ -54,6 +54,7 @@ class FullSpecialist:
     def __init__(self, code: str, folder: Path) -> None:
         self.code, self._file = code, folder / f"full_{code}.onnx"
         card = load_card(f"full_{code}", folder)
+        self.digests: dict[str, str] = dict(card["files"])
         try:
             self._platt = Platt(**card["calibration"])
             self._steps = list(card["preprocessing"])
@@ -104,6 +105,11 @@ class FullSpecialists:
                     self.members[code] = FullSpecialist(code, folder)
                 except WeightError as error:
                     self.damaged[code] = str(error)
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """SHA-256 by file name."""
+        return {name: digest for member in self.members.values() for name, digest in member.digests.items()}
 
     @property
     def errors(self) -> list[str]:

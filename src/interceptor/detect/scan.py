@@ -15,7 +15,7 @@ import numpy as np
 
 from interceptor import __version__
 from interceptor.detect.detector import load_detector
-from interceptor.detect.full import FullSpecialists
+from interceptor.detect.full import FullSpecialists, models_folder
 from interceptor.detect.looks import Looks, Views, gather
 from interceptor.detect.panel import Answer, Panel, silent
 from interceptor.detect.picture import PictureScanner
@@ -79,14 +79,13 @@ class Scanner:
         self._looks = None if tier == "fast" else Looks(specialists, folder)
         self._panel = None if tier == "fast" else Panel(self.screen, folder, verdict_from)
         self._choice = specialists
-        self._full = FullSpecialists(models) if tier == "full" else None
+        self._full = FullSpecialists(models_folder(models)) if tier == "full" else None
         self.errors = [*(self._looks.errors if self._looks else ()), *(self._full.errors if self._full else ())]
         self._pictures = PictureScanner(folder, evidence=evidence)
         files = {*self.screen.card["files"], *self._pictures.files, "centerface.onnx"}
         files |= set(self._looks.files if self._looks else ())
-        self._versions = Versions(
-            interceptor=__version__, weights={name: weights.sha256(folder / name) for name in sorted(files)}
-        )
+        digests = {name: weights.sha256(folder / name) for name in sorted(files)}
+        self._versions = Versions(interceptor=__version__, weights=digests | (self._full.digests if self._full else {}))
         self.load_seconds = time.perf_counter() - start
 
     def scan(self, path: str | Path) -> ScanResult:
