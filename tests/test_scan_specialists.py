@@ -11,16 +11,22 @@ import pytest
 from onnx import TensorProto
 
 from face_maker import HEIGHT, WIDTH, face_clip
+from interceptor.detect.reading import find_faces
 from interceptor.detect.result import ScanResult
 from interceptor.detect.router import parse_choice
 from interceptor.detect.scan import Scanner
 from interceptor.lenses import LENSES
+from interceptor.media import FrameReader, probe
+from interceptor.media.crops import cut
+from interceptor.media.motion import read_motion
+from interceptor.media.native import native_crop
+from interceptor.media.tracks import FaceTracker
 from interceptor.metrics.calibration import Platt
 from interceptor.metrics.stacking import Calibration, Stack
 from interceptor.report.files import json_line
 from interceptor.runtime.weights import WeightError
 from media_maker import encode
-from portraits import background, paste, placement
+from portraits import background, detector, paste, placement
 from tiny_specialists import (
     SECONDS,
     copied,
@@ -85,12 +91,6 @@ def test_all_six_speak_of_a_clip_with_sound(scanner: Scanner, talking: Path) -> 
 
 def test_what_lenses_see_in_a_scan_is_what_they_see_in_a_window(scanner: Scanner, talking: Path) -> None:
     """The crop's own frame, through the same lens: native pixels and neighbours are those of that frame."""
-    from interceptor.media import FrameReader, probe
-    from interceptor.media.crops import cut
-    from interceptor.media.native import native_crop
-    from interceptor.media.tracks import FaceTracker
-    from portraits import detector
-
     info = probe(talking)
     tracker = FaceTracker(detector(), grid=(0, 0))
     frames = {}
@@ -103,8 +103,6 @@ def test_what_lenses_see_in_a_scan_is_what_they_see_in_a_window(scanner: Scanner
         if crop.native is not None:
             expected = native_crop(frames[crop.frame].rgb, crop.landmarks)
             np.testing.assert_array_equal(crop.native.pixels, expected.pixels)
-    from interceptor.media.motion import read_motion
-
     everything = list(FrameReader(talking, info, 10_000))
     motion = read_motion(talking, info, detector(), [track], [track.crops], SECONDS / 2)
     inner = [crop for crop in track.crops if 0 < crop.time < everything[-1].time]
@@ -122,6 +120,16 @@ def test_any_sound_track_will_do(layout: str, rate: int, scanner: Scanner, tmp_p
     result = scanner.scan(path)
     assert result.media.audio[0].sample_rate == rate
     assert said(result)["av"] is not None
+
+
+def test_at_a_high_frame_rate_a_mouth_is_followed_on_every_second_frame(scanner: Scanner, tmp_path: Path) -> None:
+    path = face_clip(tmp_path / "fast.mp4", 60, fps=50, audio=voice(seconds=1.2))
+    info = probe(path)
+    (track,) = find_faces(path, detector(), frames=6, crops=6, keep=0).tracks
+    motion = read_motion(path, info, detector(), [track], [track.crops], 0.6)
+    assert len(motion.mouths[track.id].times) == 30
+    assert len(motion.neighbours) == 6
+    assert said(scanner.scan(path))["av"] is not None
 
 
 def test_without_sound_the_audio_visual_specialist_abstains(scanner: Scanner, media: dict[str, Path]) -> None:

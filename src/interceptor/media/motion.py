@@ -25,6 +25,10 @@ from interceptor.media.windows import EVERY, SECONDS, SOUND_MARGIN, WindowReader
 
 SAME = 1e-3
 """Seconds within which two times are one frame's."""
+CLOSE = 0.03
+"""Seconds within which a face is where it was."""
+SPEECH_RATE = 30.0
+"""Mouths are followed on so many frames a second; of more every second one is left out."""
 NEAR = 0.25
 """Farthest, in sides of the crop, that the landmarks of one face may be apart as two trackers see them."""
 MAX_FACES = 4
@@ -67,12 +71,15 @@ def read_motion(
     found = Motion(start, min(start + SECONDS, length))
     wanted = [(track.id, crop) for track, crops in zip(tracks, chosen, strict=True) for crop in crops]
     speech = speech and bool(info.audio)
-    tracker = FaceTracker(detector, every=EVERY, max_faces=MAX_FACES) if speech else None
+    rate = info.frame_rate or SPEECH_RATE
+    step = max(1, round(rate / SPEECH_RATE))
+    every = max(1, round(EVERY * rate / step / 25))  # flow carries over a time, not over a number of frames
+    tracker = FaceTracker(detector, every=every, max_faces=MAX_FACES) if speech else None
     held: deque[Frame] = deque(maxlen=3)
     try:
         for order, frame in enumerate(WindowReader(path, info, start, found.end - start)):
-            if tracker is not None:
-                tracker.feed(replace(frame, index=order))
+            if tracker is not None and order % step == 0:
+                tracker.feed(replace(frame, index=order // step))
             held.append(frame)
             if len(held) == 3:
                 before, middle, after = held
@@ -90,7 +97,7 @@ def read_motion(
         if known is not None and len(seen.crops) > 1:
             found.mouths.setdefault(known, cut_mouth(seen.crops))
     try:
-        found.sound = read_sound(path, start - SOUND_MARGIN, found.end + SOUND_MARGIN) if found.mouths else None
+        found.sound = read_sound(path, start - SOUND_MARGIN, found.end + SOUND_MARGIN)
     except MediaError:
         found.failures["undecodable_sound"] += 1
     return found
@@ -102,7 +109,7 @@ def _same_face(seen: FaceTrack, tracks: Sequence[FaceTrack]) -> int | None:
     for track in tracks:
         for crop in track.crops:
             for other in seen.crops:
-                if abs(crop.time - other.time) < SAME:
+                if abs(crop.time - other.time) < CLOSE:
                     apart = float(np.linalg.norm(crop.landmarks - other.landmarks, axis=1).mean())
                     distances.setdefault(track.id, []).append(apart / crop.side)
     typical = {face: float(np.median(apart)) for face, apart in distances.items()}
