@@ -22,6 +22,7 @@ import numpy as np
 
 from interceptor.datasets.crops import read_crop, read_index
 from interceptor.datasets.faces import media_files
+from interceptor.datasets.splits import split_of
 from interceptor.detect.detector import load_detector
 from interceptor.detect.ensemble import SPECIALISTS, Abstention, weighted_ensemble
 from interceptor.detect.screen import Screen
@@ -39,7 +40,6 @@ from interceptor.training.checkpoints import CheckpointError
 from interceptor.training.export import load_base
 from interceptor.training.features import foundation_network
 from interceptor.training.specialist import read_pairs
-from interceptor.training.specialist_data import split_of
 
 TASKS = (*SPECIALISTS, "swap", "real")
 BATCH = 32

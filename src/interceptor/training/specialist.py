@@ -18,6 +18,7 @@ from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from interceptor import __version__
+from interceptor.datasets.splits import Split
 from interceptor.metrics.calibration import Platt, fit_platt
 from interceptor.metrics.classification import roc_auc
 from interceptor.models.branches import SpecialistModule, module_spec
@@ -25,7 +26,6 @@ from interceptor.models.foundation import TAPS, WIDTH
 from interceptor.models.specialist import SMALL_HIDDEN, SpecialistHead
 from interceptor.training import checkpoints
 from interceptor.training.screen import Report
-from interceptor.training.specialist_data import Split
 
 TOKEN_WIDTH = WIDTH * len(TAPS)
 TASKS: dict[str, tuple[str, ...]] = {"ll": ("ll", "real"), "av": ("av", "swap")}

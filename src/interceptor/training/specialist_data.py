@@ -15,18 +15,17 @@ of such a pair have the row of the untouched face, whose tokens cannot tell them
 from __future__ import annotations
 
 import hashlib
-import re
 import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
 
 from interceptor.datasets.crops import Crop, read_crop
+from interceptor.datasets.splits import Split, split_of
 from interceptor.forges.blend import Forged, ForgeError
 from interceptor.forges.registry import FAMILIES
 from interceptor.lenses import LENSES, Abstain
@@ -39,13 +38,10 @@ from interceptor.media.windows import cut_window
 from interceptor.training import augment
 from interceptor.training.checkpoints import read_tensors, write_tensors
 
-Split = Literal["train", "val", "test"]
 RGB = "rgb"
 Tokens = Callable[[np.ndarray], np.ndarray]
 """uint8[n, 224, 224, 3] RGB to base tokens float32[n, 49, 3072]."""
 
-TEST, VALIDATION = 0.2, 0.15
-"""Shares of files kept for the figures, and for choosing the step of a run."""
 SECONDS, MOMENTS = 6.0, 6
 """Of each video: how much is read, and how many moments become pairs for each family."""
 FOR_LENS = 8
@@ -55,15 +51,6 @@ TALK_SECONDS, DRAWS = 8.0, 40
 GRID = 8
 BATCH = 16
 PICTURE_TASKS = tuple(code for code in FAMILIES if code != "av")
-VIDEO_ID = re.compile(r"(?<![A-Za-z0-9-])[A-Za-z0-9-]{11}(?![A-Za-z0-9-])")
-
-
-def split_of(path: Path) -> Split:
-    """Decided by the file's name, so that it never changes. Files that name one video's id go together."""
-    found = VIDEO_ID.search(path.stem)
-    key = found.group() if found else path.stem
-    place = int(hashlib.sha256(key.encode()).hexdigest()[:8], 16) / 2**32
-    return "test" if place < TEST else "val" if place < TEST + VALIDATION else "train"
 
 
 class Pairs:
