@@ -19,7 +19,6 @@ from interceptor.runtime.weights import load_card
 from interceptor.training.checkpoints import CheckpointError, read_tensors, write_tensors
 from interceptor.training.distill import DistillRun, Recipe, targets
 from interceptor.training.distill_data import DistillBatches, Faces, draw_weights, read_logits, teach, write_logits
-from interceptor.training.student_export import write_student
 from tiny_data import write_crops
 
 RECIPE = Recipe(steps=3, pairs=2, size=64, frozen=1, warmup=1, validate_every=2, validate_crops=4, seed=5)
@@ -171,38 +170,35 @@ def test_a_forgery_comes_with_its_own_original(data: list[Path]) -> None:
     assert all(a.original == b.original and {a.label, b.label} == {0, 1} for a, b in pairs)
 
 
-def test_the_file_is_the_trained_student(tmp_path: Path) -> None:
-    torch.manual_seed(0)
+def test_distil_and_export_by_command(data: list[Path], teacher: Path, tmp_path: Path) -> None:
+    run, out, init = tmp_path / "run", tmp_path / "weights", tmp_path / "start.safetensors"
     student = Student(96)
     for norm in student.modules():
-        if isinstance(norm, torch.nn.BatchNorm2d):
+        if isinstance(norm, torch.nn.BatchNorm2d):  # as after training, not as they start
             norm.running_mean.normal_(0, 0.1)
             norm.running_var.uniform_(0.5, 2)
-    crops = np.random.default_rng(0).integers(0, 256, (3, 224, 224, 3), dtype=np.uint8)
-    with torch.no_grad():
-        logits = student.eval()(torch.from_numpy(crops).permute(0, 3, 1, 2)).numpy()
-    write_student(student, tmp_path / "student.onnx")
-    network = Network(tmp_path / "student.onnx", precision_hint="f32")
-    assert network.outputs == ["logit"]
-    np.testing.assert_allclose(network(crops)[0], logits, atol=5e-3)
-    np.testing.assert_allclose(network(crops[:1])[0], logits[:1], atol=5e-3)
-    assert (tmp_path / "student.onnx").stat().st_size < 8e6
-
-
-def test_distil_and_export_by_command(data: list[Path], teacher: Path, tmp_path: Path) -> None:
-    run, out = tmp_path / "run", tmp_path / "weights"
+    write_tensors(init, student.state_dict())
     folders = [text for folder in data for text in ("--data", str(folder))]
-    settings = [text for key in ("steps=1", "pairs=2", "size=64", "warmup=1") for text in ("--set", key)]
-    command = ["distill", "--teacher", str(teacher), *folders, "--init", "none", "--out", str(run), *settings]
+    settings = [text for key in ("steps=1", "pairs=2", "size=96", "warmup=1") for text in ("--set", key)]
+    command = ["distill", "--teacher", str(teacher), *folders, "--init", str(init), "--out", str(run), *settings]
     for arguments in (command, ["export", "student", str(run), *folders, "--out", str(out)]):
         done = CliRunner().invoke(app, arguments)
         assert done.exit_code == 0, done.output
+
     card = load_card("student", out)
-    assert card["teacher"]["file"] == teacher.name
-    assert card["start"] == "none"
+    assert (card["teacher"]["file"], card["start"]["file"]) == (teacher.name, init.name)
     assert set(card["calibration"]) == {"slope", "offset"}
     assert set(card["thresholds"]) == {"forged", "authentic"}
-    assert "swaps" in card["figures"]["clips by origin"] or card["figures"]["clips by origin"] == {}
+    assert (out / "student.onnx").stat().st_size < 8e6
+
+    student.load_state_dict(read_tensors(run / "best.safetensors"))
+    crops = np.random.default_rng(0).integers(0, 256, (3, 224, 224, 3), dtype=np.uint8)
+    with torch.no_grad():
+        logits = student.eval()(torch.from_numpy(crops).permute(0, 3, 1, 2)).numpy()
+    network = Network(out / "student.onnx", precision_hint="f32")
+    assert network.outputs == ["logit"]
+    np.testing.assert_allclose(network(crops)[0], logits, atol=5e-3)
+    np.testing.assert_allclose(network(crops[:1])[0], logits[:1], atol=5e-3)
 
 
 def test_a_folder_without_a_run_is_named(data: list[Path], tmp_path: Path) -> None:

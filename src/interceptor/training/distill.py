@@ -5,6 +5,7 @@ Soft targets at a temperature: Hinton, Vinyals, Dean 2015 (arXiv 1503.02531).
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 import math
@@ -57,7 +58,7 @@ class Recipe:
     """decay of the averaged parameters, which are the ones measured and kept"""
     validate_every: int = 250
     validate_crops: int = 400
-    """crops of each validation set at a check during the run, at most; the last check takes them all"""
+    """crops of each validation set at a check, at most"""
     seed: int = 1
 
 
@@ -193,18 +194,8 @@ class DistillRun:
         frozen = student.stages(recipe.frozen)
         for module in frozen:
             module.requires_grad_(False)
-        learned = {name: p for name, p in student.named_parameters() if p.requires_grad}
-        names = [name for name in learned if learned[name].ndim > 1] + [n for n in learned if learned[n].ndim < 2]
-        matrices = sum(learned[name].ndim > 1 for name in names)
-        optimizer = torch.optim.AdamW(
-            [
-                {"params": [learned[name] for name in names[:matrices]], "weight_decay": recipe.weight_decay},
-                {"params": [learned[name] for name in names[matrices:]], "weight_decay": 0.0},
-            ],
-            lr=recipe.lr,
-        )
-        average = Student(recipe.size).to(self.device, memory_format=torch.channels_last)
-        average.load_state_dict(student.state_dict())
+        optimizer, names = _optimizer(student, recipe)
+        average = copy.deepcopy(student)
         begin = 0
         if state is not None:
             average.load_state_dict({name: state[f"ema.{name}"] for name in student.state_dict()})
@@ -235,7 +226,7 @@ class DistillRun:
                 raise RuntimeError(f"step {step}: the loss is {loss.item()}; lower --set lr")
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
-            torch.nn.utils.clip_grad_norm_(learned.values(), 1.0)
+            torch.nn.utils.clip_grad_norm_(student.parameters(), 1.0)
             optimizer.step()
             _follow(average, student, min(recipe.ema, step / (step + 9)))
             losses.append(loss.item())
@@ -243,12 +234,12 @@ class DistillRun:
             stopping = until is not None and time.monotonic() > until
             if step % recipe.validate_every == 0 or step == recipe.steps or stopping:
                 tensors = {
-                    f"{kind}.{name}": t
-                    for kind, m in (("student", student), ("ema", average))
-                    for name, t in m.state_dict().items()
+                    **{f"student.{name}": tensor for name, tensor in student.state_dict().items()},
+                    **{f"ema.{name}": tensor for name, tensor in average.state_dict().items()},
+                    **checkpoints.adam_state(optimizer, names),
+                    "step": torch.tensor(step),
                 }
-                moments = checkpoints.adam_state(optimizer, names)
-                checkpoints.write_tensors(last, {**tensors, **moments, "step": torch.tensor(step)})
+                checkpoints.write_tensors(last, tensors)
                 self._check(average, step, float(np.mean(losses[-recipe.validate_every :])))
             if stopping:
                 break
@@ -259,7 +250,7 @@ class DistillRun:
 
         What decides: the mean of the data sets' AUC against the labels and of the correlation with the teacher.
         """
-        limit = len(self.validation.crops) if step == self.recipe.steps else self.recipe.validate_crops
+        limit = self.recipe.validate_crops
         sets = np.array([crop.dataset for crop in self.validation.crops])
         labels = np.array([crop.label for crop in self.validation.crops])
         rows = np.concatenate(
@@ -294,6 +285,20 @@ class DistillRun:
             student(images(crops[i : i + batch]).to(self.device)).float().cpu() for i in range(0, len(crops), batch)
         ]
         return torch.cat(parts).double().numpy()
+
+
+def _optimizer(student: Student, recipe: Recipe) -> tuple[torch.optim.Optimizer, list[str]]:
+    """AdamW on what is learned, weight decay on matrices alone; and the parameters' names in its order."""
+    learned = [(name, p) for name, p in student.named_parameters() if p.requires_grad]
+    groups = [[(name, p) for name, p in learned if (p.ndim > 1) is matrix] for matrix in (True, False)]
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": [p for _, p in group], "weight_decay": decay}
+            for group, decay in zip(groups, (recipe.weight_decay, 0.0), strict=True)
+        ],
+        lr=recipe.lr,
+    )
+    return optimizer, [name for group in groups for name, _ in group]
 
 
 def _train_mode(student: Student, frozen: list[nn.Module]) -> None:

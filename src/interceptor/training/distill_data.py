@@ -111,7 +111,7 @@ def draw_weights(crops: Sequence[Crop]) -> np.ndarray:
     for crop in crops:
         labels[crop.dataset].add(crop.label)
         sources[crop.dataset, crop.label, crop.maker] += 1
-    shares: Counter[tuple[str, int]] = Counter()
+    shares: dict[tuple[str, int], float] = defaultdict(float)
     for (dataset, label, _), count in sources.items():
         shares[dataset, label] += count**0.5
     weights = np.array(
