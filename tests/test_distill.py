@@ -205,3 +205,9 @@ def test_a_folder_without_a_run_is_named(data: list[Path], tmp_path: Path) -> No
     done = CliRunner().invoke(app, ["export", "student", str(tmp_path), "--data", str(data[0]), "--out", str(tmp_path)])
     assert done.exit_code == 2
     assert "run.json: no such file" in done.stderr
+
+
+def test_full_specialists_are_not_measured_on_crops(data: list[Path]) -> None:
+    done = CliRunner().invoke(app, ["evaluate", "crops", str(data[0] / "index.csv"), "--tier", "full"])
+    assert done.exit_code == 2
+    assert "evaluate videos" in done.stderr

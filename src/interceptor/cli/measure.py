@@ -37,20 +37,25 @@ def evaluate_crops_command(
     index: Annotated[Path, typer.Argument(help="CSV with columns path,label (1 = forged); paths relative to it.")],
     split: Annotated[str | None, typer.Option(help="Only the rows of this split.")] = None,
     limit: Annotated[int | None, typer.Option(min=2, help="Only so many rows, evenly chosen.")] = None,
+    tier: Annotated[Tiers, typer.Option(help="Whose network: the student's (fast) or the screen's (standard).")] = (
+        Tiers.standard
+    ),
     output: OutputFormat = Format.text,
 ) -> None:
-    """Measure the screen on face crops."""
-    from interceptor.detect.screen import Screen
+    """Measure the network that judges every face on face crops."""
+    from interceptor.detect.screen import Screen, Student
     from interceptor.evaluation.crops import evaluate_crops
     from interceptor.runtime.weights import WeightError
 
     with usage(ValueError, WeightError), progress_bars() as progress:
-        screen = Screen()
+        if tier is Tiers.full:
+            raise ValueError("a crop alone is not enough for full specialists: measure them by `evaluate videos`")
+        network = Student() if tier is Tiers.fast else Screen()
         task = progress.add_task("scoring", total=None)
         found = evaluate_crops(
             index,
-            lambda crops: screen(crops)[0],
-            screen.probability,
+            lambda crops: network.look(crops).logits,
+            network.probability,
             split=split,
             limit=limit,
             progress=lambda done, total: progress.update(task, completed=done, total=total),
