@@ -84,7 +84,8 @@ def test_files_that_cannot_be_read_are_found_before_the_work_begins(tmp_path: Pa
 
 
 def test_mini_does_not_overwrite(tmp_path: Path) -> None:
-    make_mini("folders", tmp_path / "a")
+    result = invoke("datasets", "mini", "folders", tmp_path / "a")
+    assert (result.exit_code, result.stdout.splitlines()[-1]) == (0, "clips: 6")
     with pytest.raises(DatasetError, match="choose a new folder"):
         make_mini("folders", tmp_path / "a")
     assert invoke("datasets", "mini", "folders", tmp_path / "a").exit_code == 2

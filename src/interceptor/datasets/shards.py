@@ -201,7 +201,9 @@ class Shards:
             if facts["key"] != row.key:
                 raise ShardError(f"{path}: holds {facts['key']} where {row.key} should be; prepare the folder again")
             return unpack(facts, found, wanted)
-        except (OSError, EOFError, KeyError, tarfile.TarError, wave.Error, cv2.error, json.JSONDecodeError) as error:
+        except ShardError:
+            raise
+        except (OSError, EOFError, KeyError, ValueError, tarfile.TarError, wave.Error, cv2.error) as error:
             raise ShardError(f"{path}: sample {row.key} cannot be read ({error}); prepare it again") from error
 
 
