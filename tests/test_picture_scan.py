@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Literal
 
 import cv2
@@ -10,8 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from interceptor.detect.localize import Instance, Localization
 from interceptor.detect.picture import PictureScanner, copied_probability, counts
-from interceptor.detect.result import Altered, PictureResult
+from interceptor.detect.result import Altered, AlteredRegion, PictureResult
 from interceptor.detect.scan import Scanner
 from interceptor.media.stills import to_rgb
 from interceptor.report.html import render_html
@@ -72,6 +74,21 @@ def test_a_still_is_decoded_once(picture_scanner: Scanner, tmp_path: Path, monke
 
 def test_a_video_is_not_looked_through_for_copies(picture_scanner: Scanner, media: dict[str, Path]) -> None:
     assert picture_scanner.scan(media["clip"]).picture is None
+
+
+def test_a_large_picture_is_located_in_its_own_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    marked = Instance((10, 20, 30, 40), 1000, 0.1, 0.9)
+    map_ = np.zeros((100, 200), np.float32)
+    located = Localization(map_, map_ > 1, map_.astype(np.uint8), [marked], 0.9, "forged", 0.5, 1, 448)
+    seen = []
+    monkeypatch.setattr("interceptor.detect.picture.LONGEST", 200)
+    monkeypatch.setattr("interceptor.detect.picture.match", lambda rgb: [])
+    scanner = PictureScanner()
+    scanner.__dict__["_localizer"] = SimpleNamespace(localize=lambda rgb: seen.append(rgb.shape) or located)
+    result, _ = scanner(tmp_path / "large.png", np.zeros((200, 400, 3), np.uint8))
+    assert seen == [(100, 200, 3)]
+    assert result.altered.regions == [AlteredRegion(box=(20, 40, 80, 120), area=4000, probability=0.9)]
+    assert "probability 0.90" in result.reason
 
 
 def altered(verdict: Literal["forged", "authentic", "inconclusive"], counts: bool) -> PictureResult:

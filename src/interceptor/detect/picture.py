@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from interceptor.detect.copymove import Match, Region, match
@@ -23,6 +24,8 @@ from interceptor.detect.result import (
 )
 from interceptor.runtime.weights import FOLDER, WeightError, load_card
 
+LONGEST = 2048
+"""Pixels a side beyond which the localizer sees a shrunk picture, so that a scan's time does not grow with the size."""
 MAX_FALSE_ALARMS = 0.1
 """The localizer's verdict counts where it calls at most this share of the authentic pictures of every kind forged."""
 FEWEST_PICTURES = 20
@@ -53,12 +56,14 @@ class PictureScanner:
         says. Raises `MediaError` where that cannot be read.
         """
         found = match(rgb)
-        located = self._localizer.localize(rgb)
-        copied, altered = [copied_pair(one) for one in found], _altered(located, self._counts)
+        seen = _shrunk(rgb)
+        located = self._localizer.localize(seen)
+        zoom = rgb.shape[1] / seen.shape[1], rgb.shape[0] / seen.shape[0]
+        copied, altered = [copied_pair(one) for one in found], _altered(located, zoom, self._counts)
         result = PictureResult(copied=copied, altered=altered, reason=f"{_copies(copied, rgb)} {_places(altered)}")
         if not self._evidence:
             return result, None
-        return result, PictureEvidence(rgb, found, located, gather_evidence(path, rgb))
+        return result, PictureEvidence(rgb, found, seen, located, gather_evidence(path, rgb))
 
     def join(
         self, picture: PictureResult, verdict: Verdict, probability: float | None, reason: str
@@ -136,15 +141,25 @@ def _copies(copied: list[CopiedPair], rgb: np.ndarray) -> str:
     return f"{several} twice in the picture; {largest} covers {share:.1%} of it, {change}."
 
 
-def _altered(located: Localization, counts: bool) -> Altered:
-    regions = [
-        AlteredRegion(
-            box=(one.box[0], one.box[1], one.box[0] + one.box[2], one.box[1] + one.box[3]),
-            area=one.area,
-            probability=round(one.probability, 4),
+def _shrunk(rgb: np.ndarray) -> np.ndarray:
+    """uint8[H, W, 3] whose sides have at most `LONGEST` pixels."""
+    factor = LONGEST / max(rgb.shape[:2])
+    if factor >= 1:
+        return rgb
+    size = [max(1, round(side * factor)) for side in rgb.shape[1::-1]]
+    return cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
+
+
+def _altered(located: Localization, zoom: tuple[float, float], counts: bool) -> Altered:
+    """What was located, in native pixels: `zoom` (x, y) times those that the localizer saw."""
+    regions = []
+    for one in located.instances:
+        left, top, width, height = one.box
+        edges = left * zoom[0], top * zoom[1], (left + width) * zoom[0], (top + height) * zoom[1]
+        box = round(edges[0]), round(edges[1]), round(edges[2]), round(edges[3])
+        regions.append(
+            AlteredRegion(box=box, area=round(one.area * zoom[0] * zoom[1]), probability=round(one.probability, 4))
         )
-        for one in located.instances
-    ]
     return Altered(verdict=located.verdict, probability=round(located.probability, 4), counts=counts, regions=regions)
 
 

@@ -189,6 +189,8 @@ class PictureEvidence:
     rgb: np.ndarray
     """uint8[H, W, 3]"""
     matches: list[Match]
+    seen: np.ndarray
+    """uint8[h, w, 3]: the same as the localizer saw it, smaller where it is large."""
     localization: Localization
     maps: list[EvidenceMap]
 

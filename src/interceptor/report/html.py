@@ -206,7 +206,7 @@ def _picture_view(result: ScanResult) -> PictureView:
     evidence, maps = result.picture_evidence, []
     drawing = altered = None
     if evidence is not None:
-        marked = overlay(evidence.rgb, evidence.localization)
+        marked = overlay(evidence.seen, evidence.localization)
         altered = charts.jpeg_whole(beside(evidence.localization.probability_map, marked), 2 * _LONGEST)
         if evidence.matches:
             drawing = charts.jpeg_whole(draw_matches([evidence.rgb], evidence.matches), _LONGEST)
