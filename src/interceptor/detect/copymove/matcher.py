@@ -136,6 +136,8 @@ def _grown(
     one: np.ndarray, two: np.ndarray, transform: np.ndarray, points: np.ndarray, allowed: np.ndarray
 ) -> tuple[Regions | None, np.ndarray]:
     """The regions of a model, and the model: refined where that makes them more alike."""
+    if not regions.promising(one, two, transform, points):
+        return None, transform
     found = regions.grow(one, two, transform, points, allowed)
     if found is None or found.correlation < REFINED:
         return found, transform
