@@ -1,6 +1,6 @@
 """How long a scan takes, step by step, and how much memory:
 
-    python benchmarks/scan.py [--rounds 7] [--hour] [--tier fast|standard] [--stand-ins]
+    python benchmarks/scan.py [--rounds 7] [--hour] [--tier fast|standard] [--specialists none|...] [--stand-ins]
 
 Makes its own clip: a face that drifts before a noisy background, H.264 by x264 `medium`, with sound. Scans run in a
 process of their own; medians over the rounds after a warm-up scan. `--hour` scans one hour of 1080p instead: twenty
@@ -101,11 +101,13 @@ def with_stand_ins(folder: Path) -> Path:
     return folder
 
 
-def child(path: Path, rounds: int, tier: str, weights: Path | None) -> None:
+def child(path: Path, rounds: int, tier: str, specialists: str, weights: Path | None) -> None:
     """Load, say so, scan once to warm up and then `rounds` times; a line of JSON each."""
+    from interceptor.detect.router import parse_choice
     from interceptor.detect.scan import Scanner
 
-    scanner = Scanner(tier=tier, **({} if weights is None else {"folder": weights}))
+    folder = {} if weights is None else {"folder": weights}
+    scanner = Scanner(tier=tier, specialists=parse_choice(specialists), **folder)
     print("ready", flush=True)
     for _ in range(1 + rounds):
         start, cpu = time.perf_counter(), time.process_time()
@@ -157,12 +159,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--hour", action="store_true", help="one hour of 1080p: time and peak memory of one scan")
     parser.add_argument("--tier", choices=("fast", "standard"), default="standard")
+    parser.add_argument("--specialists", default="auto", help="as of `interceptor scan`")
     parser.add_argument("--stand-ins", action="store_true", help="untrained heads for specialists not installed")
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--weights", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:
-        child(arguments.child, arguments.rounds, arguments.tier, arguments.weights)
+        child(arguments.child, arguments.rounds, arguments.tier, arguments.specialists, arguments.weights)
         return
     folder = Path(tempfile.gettempdir()) / "interceptor-benchmark"
     folder.mkdir(exist_ok=True)
@@ -182,7 +185,7 @@ def main() -> None:
     clip = folder / "clip.mp4"
     write_clip(clip, 1280, 720, 10)
     with tempfile.TemporaryDirectory() as made:
-        options = ["--tier", arguments.tier]
+        options = ["--tier", arguments.tier, "--specialists", arguments.specialists]
         if arguments.stand_ins:
             options += ["--weights", str(with_stand_ins(Path(made)))]
         ready, records = measure(clip, arguments.rounds, options)
