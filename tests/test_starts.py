@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pickle
+import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from interceptor.datasets.packing import CONVENTION
 from interceptor.training import snapshots
 from interceptor.training.checkpoints import CheckpointError, write_tensors
 from interceptor.training.legacy import match, read_foreign
+from interceptor.training.notebook import offer_download
 from interceptor.training.recipe import load_recipe
 from interceptor.training.starts import Start, build
 from stage_runner import SMALL, Tiny, tiny_backbone
@@ -147,3 +150,14 @@ def test_the_hub_out_of_reach_is_an_error(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(timm, "create_model", lambda *a, **k: unreachable() if k.get("pretrained") else real(*a, **k))
     with pytest.raises(CheckpointError, match=r"tf_efficientnet_lite0 cannot be had \(ConnectionError\); give a file"):
         start(tmp_path, "hub")
+
+
+def test_a_notebook_gets_a_link_to_download(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not offer_download(tmp_path / "a.safetensors")  # no notebook here
+    shown: list[str] = []
+    shell = type("ZMQInteractiveShell", (), {})()
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+    display = SimpleNamespace(FileLink=lambda path: f"link to {path}", display=shown.append)
+    monkeypatch.setitem(sys.modules, "IPython.display", display)
+    assert offer_download(tmp_path / "a.safetensors")
+    assert shown == [f"link to {tmp_path / 'a.safetensors'}"]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -16,8 +18,9 @@ from interceptor.models import specialist
 from interceptor.training import snapshots
 from interceptor.training.checkpoints import CheckpointError
 from interceptor.training.stage_data import DataError
+from interceptor.training.starts import build
 from shard_maker import write_shards
-from stage_runner import in_child, job, run, tiny_backbone, two_processes, waited
+from stage_runner import Tiny, in_child, job, run, tiny_backbone, two_processes, waited
 
 CHUNKS = ("chunks=[1,0]", "epochs=2", "preprocessing=[]", "batch=2")
 TIMES = ("seconds", "waited_for_data")
@@ -149,6 +152,31 @@ def test_accumulated_batches_are_one_batch(data: Path, tmp_path: Path) -> None:
         assert trained(data, tmp_path / name, *plain, *extra) == 0
     for name, tensor in outcome(tmp_path / "whole")[0].items():
         torch.testing.assert_close(outcome(tmp_path / "parts")[0][name], tensor, rtol=1e-4, atol=1e-5)
+
+
+def test_a_frozen_backbone_is_asked_once_for_each_row_and_stays_as_it_is(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = shutil.copytree(data, tmp_path / "data")
+    asked: list[int] = []
+    forward = Tiny.forward
+
+    def counted(self: Tiny, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        asked.append(len(images))
+        return forward(self, images)
+
+    monkeypatch.setattr(Tiny, "forward", counted)
+    settings = ("freeze_backbone=true", "epochs=1", "chunks=[0]", "preprocessing=['clahe']")
+    for name in ("first", "second"):
+        run(job(folder, tmp_path / name, *settings))
+        assert 0 < sum(asked) <= 8  # six rows of the chunk, two of validation
+    (store,) = (folder / "tokens").glob("*.known.npy")
+    assert np.load(store).sum() == sum(asked)
+    weights = [snapshots.read_weights(tmp_path / name / "stage4_final.safetensors")[0] for name in ("first", "second")]
+    assert_same(*weights)
+    start = build("ll", job(folder, tmp_path, *settings).recipe, "none", tmp_path, "", remark=lambda _: None)
+    for name, tensor in start.model.backbone.state_dict().items():
+        assert torch.equal(tensor, weights[0][f"backbone.{name}"])
 
 
 def test_mistakes_are_found_before_the_first_step(data: Path, tmp_path: Path) -> None:
