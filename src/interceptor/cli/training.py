@@ -77,9 +77,10 @@ def _train_command(code: str) -> Callable[..., None]:
             from interceptor.training.checkpoints import CheckpointError
             from interceptor.training.recipe import load_recipe
             from interceptor.training.stage import Job, train_stage
+        from interceptor.report.files import ReportError
         from interceptor.report.training_run import write_run_page
 
-        with usage(ValueError, CheckpointError), progress_bars() as progress:
+        with usage(ValueError, CheckpointError, ReportError), progress_bars() as progress:
             chosen = [*(settings or []), *([f"backbone={backbone}"] if backbone else [])]
             job = Job(
                 code,
