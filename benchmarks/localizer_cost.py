@@ -42,17 +42,16 @@ def took(work: Callable[[], object]) -> tuple[float, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repeat", type=int, default=9)
+    parser.add_argument("--repeat", type=int, default=9, help="of the small picture; 0 leaves it out")
     parser.add_argument("--megapixels", type=float, default=0, help="also a picture of so many")
     parser.add_argument("--mode", default="auto", help="how the large picture is looked at")
     arguments = parser.parse_args()
     small = made_up(512)
-    for flips in (1, 4, 8):
+    for flips in (1, 4, 8) if arguments.repeat else ():
         localizer = Localizer(flips=flips)
         localizer.localize(small)
         wall, processor = np.median([took(lambda: localizer.localize(small)) for _ in range(arguments.repeat)], axis=0)  # noqa: B023
         print(f"512 x 512, {flips} flips: {wall:.2f} s, {processor:.2f} s of the processor", flush=True)
-    print(f"peak memory: {peak_memory_mb():.0f} MB", flush=True)
     if not arguments.megapixels:
         return
     side = round(1000 * arguments.megapixels**0.5)

@@ -42,7 +42,7 @@ def find_instances(probability_map: np.ndarray, threshold: float, area: float) -
     for i in kept:
         left, top, w, h, size = (int(value) for value in stats[i])
         box = np.s_[top : top + h, left : left + w]
-        mean = float(probability_map[box][labels[box] == i].mean())
+        mean = cv2.mean(probability_map[box], (labels[box] == i).view(np.uint8))[0]
         instances.append(Instance((left, top, w, h), size, size / (height * width), mean))
     renamed = np.zeros(count, np.min_scalar_type(len(kept)))
     renamed[kept] = np.arange(1, len(kept) + 1)

@@ -17,16 +17,17 @@ from interceptor.report.text import count, printable
 
 CONTOUR = (230, 30, 30)
 TINT = 0.25
+BAND = 256
+"""Rows that are tinted at a time."""
 
 
 def overlay(rgb: np.ndarray, found: Localization) -> np.ndarray:
     """The picture with instances tinted and outlined in red, on white that shows on red, uint8[H, W, 3]."""
     drawn = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)  # as OpenCV writes it: large pictures are copied once
     levels = np.rint(np.arange(256)[:, None] * (1 - TINT) + np.array(CONTOUR[::-1]) * TINT).astype(np.uint8)
-    for number, instance in enumerate(found.instances, start=1):
-        left, top, width, height = instance.box
-        box = np.s_[top : top + height, left : left + width]
-        cv2.copyTo(cv2.LUT(drawn[box], levels[:, None]), (found.labels[box] == number).view(np.uint8), drawn[box])
+    for top in range(0, len(drawn), BAND):
+        band = drawn[top : top + BAND]
+        cv2.copyTo(cv2.LUT(band, levels[:, None]), found.mask[top : top + BAND].view(np.uint8), band)
     contours, _ = cv2.findContours(found.mask.view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     width = max(1, max(rgb.shape[:2]) // 400)
     cv2.drawContours(drawn, contours, -1, (255, 255, 255), 3 * width)
