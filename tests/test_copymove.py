@@ -180,8 +180,10 @@ def candidate(**facts: float) -> regions.Regions:
         ({}, 1.1, 6, 0.9, False),
         ({}, 1.0, 4, 0.0, False),  # few correspondences need more likeness
         ({"correlation": 0.92, "detail": 0.6}, 1.0, 3, 0.9, True),
-        ({"correlation": 0.92, "detail": 0.7, "offset": 30.0}, 1.0, 5, 0.0, True),  # a copy made brighter
-        ({"correlation": 0.92, "detail": 0.7, "offset": 30.0}, 1.0, 5, 0.91, False),
+        ({"correlation": 0.92, "detail": 0.7, "offset": 3.0}, 1.0, 3, 0.95, True),  # nearly the same tones
+        ({"correlation": 0.92, "detail": 0.7, "offset": 30.0}, 1.0, 6, 0.0, True),  # a copy made brighter
+        ({"correlation": 0.92, "detail": 0.7, "offset": 30.0}, 1.0, 5, 0.0, False),
+        ({"correlation": 0.92, "detail": 0.7, "offset": 30.0}, 1.0, 6, 0.91, False),
         ({"correlation": 0.92, "detail": 0.7, "offset": 30.0}, 1.0, 25, 0.91, True),
         ({"correlation": 0.92, "detail": 0.7, "offset": 30.0}, 1.3, 25, 0.0, False),
         ({"correlation": 0.85, "offset": 30.0}, 1.0, 6, 0.7, True),  # well ahead of all others

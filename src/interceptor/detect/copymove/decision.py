@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from interceptor.detect.copymove.models import MIN_INLIERS
 from interceptor.detect.copymove.regions import Regions
 from interceptor.detect.copymove.result import Method
 
 ALONE = 0.9, 0.6
-"""Correlation, and correlation of the detail, from which a pair is a copy if it is not squeezed, and has nearly the
-same tones. If its tones differ, no other candidate may reach the first, or `CROWD` inliers must speak for it."""
+"""Correlation, and correlation of the detail, from which a pair is a copy if it is not squeezed and has nearly the same
+tones. With other tones it needs `FEW` inliers and no other candidate that reaches the first, or `CROWD` inliers."""
 CROWD = 20
 AHEAD = 0.8
 """Correlation from which a pair is a copy if it is ahead of every other candidate by `LEAD`, and not squeezed."""
@@ -49,11 +48,11 @@ def convincing(found: Regions, transform: np.ndarray, inliers: int, rivals: list
     alone = alike >= ALONE[0] and detail >= ALONE[1]
     if alone and _same_tones(found, NEAR_OFFSET):
         return True
-    if inliers <= MIN_INLIERS:
+    if inliers < few:
         return False
     if alone and (rival < ALONE[0] or inliers >= CROWD):
         return True
-    return alike >= AHEAD and inliers >= few and alike > rival + LEAD and found.corners >= SOME_CORNERS
+    return alike >= AHEAD and alike > rival + LEAD and found.corners >= SOME_CORNERS
 
 
 def _exact(found: Regions, transform: np.ndarray) -> bool:
