@@ -177,7 +177,7 @@ def _best(likeness: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, np.
     alike = np.flatnonzero(highest.max(1) > 1 - MAX_DISTANCE**2 / 2)  # most rows end here
     kept = min(count, highest.shape[1])
     columns = np.argpartition(highest[alike], -kept, axis=1)[:, -kept:]
-    places = (columns[:, None] + np.arange(STRIDE)[:, None] * highest.shape[1]).reshape(len(alike), -1)
+    places = (columns[:, None] + np.arange(STRIDE)[:, None] * highest.shape[1]).reshape(len(alike), kept * STRIDE)
     values = likeness[alike[:, None], places]
     order = np.argsort(-values, axis=1)[:, :count]
     return np.take_along_axis(places, order, 1), np.take_along_axis(values, order, 1), alike
