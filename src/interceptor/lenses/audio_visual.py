@@ -20,8 +20,8 @@ SHADE = 24.0
 """Levels of 255 that come out as 0.5 in the slice."""
 LAGS = 0.56
 """Seconds: the agreement's first row has the sound so much early, its last so much late."""
-LARGEST = 4.0
-"""Agreement, in standard deviations of mouth and sound multiplied, that comes out as 1."""
+BLUR = 0.3
+"""Seconds (standard deviation) over which agreement is averaged: a syllable or two say little."""
 RANGE_DB = 60.0
 """The loudest point of the stretch is 1, what is this much weaker is -1."""
 MIDDLE = slice(36, 60)
@@ -33,8 +33,8 @@ def audio_visual(clip: FaceClip) -> np.ndarray:
 
     Mouth slice: rows of the mouth (upper lip at the top), its middle columns averaged, less their mean over time.
     Log-mel: pitch rises upwards; level relative to the stretch's loudest point. Agreement: how much the mouth moves and
-    is open, times how loud it is `row` later, both standardised over the stretch: averaged along a row, it is the
-    correlation of lips and sound at one lag; lips and sound that go together are brightest in the middle row. Where the
+    is open, times how loud it is `row` later, both standardised over the stretch, and averaged over time: along a row,
+    the correlation of lips and sound at one lag. Where they go together the middle row is the brightest. Where the
     window ends, and where the sound begins or ends in digital silence, all three are 0: padding says nothing.
     """
     mouth, sound = mouth_and_sound(clip)
@@ -52,7 +52,8 @@ def audio_visual(clip: FaceClip) -> np.ndarray:
         seen[0] = signed(_placed(slices, mouth.times, columns), SHADE)
         power = _placed(spectrum[::-1], moments, columns)
         seen[1] = np.clip(1 + 2 * (power - power.max()) / RANGE_DB, -1, 1)
-        seen[2] = np.clip(_lagged(level) * lips / 2 / LARGEST, -1, 1)
+        agreement = cv2.GaussianBlur(_lagged(level) * lips / 2, (0, 1), BLUR / HOP, borderType=cv2.BORDER_CONSTANT)
+        seen[2] = np.clip(agreement, -1, 1)
         seen[:, :, ~shown] = 0
     return out
 
