@@ -109,6 +109,7 @@ def train_specialist_command(
     code: Annotated[str, typer.Argument(help="ll, bg, av, cm, rr or tm.")],
     data: Annotated[Path, typer.Option(help="Folder that `prepare specialists` filled.")],
     out: Annotated[Path | None, typer.Option(help="Folder of the run; runs/specialists/CODE by default.")] = None,
+    start: Annotated[Path | None, typer.Option(help="Folder of an earlier run whose head to go on with.")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="key=value of the recipe.")] = None,
 ) -> None:
     """Train a standard specialist's lens module and head on stored lenses and base tokens."""
@@ -120,7 +121,7 @@ def train_specialist_command(
         folder = out or Path("runs/specialists") / code
         recipe = override(Recipe(), settings or [])
         report = training_report(progress)
-        card = train_specialist(code, data, folder, recipe, report, command_line(sys.argv[1:]))
+        card = train_specialist(code, data, folder, recipe, report, command_line(sys.argv[1:]), start)
     print_found({"out": str(folder), "best": card["best"]}, Format.text)
 
 

@@ -29,7 +29,7 @@ from interceptor.models.branches import GRID
 from interceptor.models.specialist import SpecialistHead
 from interceptor.training import checkpoints
 from interceptor.training.screen import Report
-from interceptor.training.specialist import TOKEN_WIDTH, Pairs, Recipe, fit, new_head, read_pairs, scores
+from interceptor.training.specialist import TOKEN_WIDTH, Pairs, Recipe, fit, new_head, read_pairs, scores, standardise
 from interceptor.training.specialist_data import RGB
 
 ARMS = ("lens", "rgb", "plain")
@@ -110,5 +110,6 @@ def _job(data: Path, code: str, task: str, recipe: Recipe, seeds: int) -> dict[s
 def _scores(arm: str, code: str, train: Pairs, test: Pairs, recipe: Recipe) -> np.ndarray:
     torch.manual_seed(recipe.seed)
     head = PlainHead(new_head(code)) if arm == "plain" else new_head(code)
+    standardise(head, train)
     *_, (_, measured) = fit(head, [train], recipe)
     return scores(measured, test)[1]

@@ -64,6 +64,7 @@ def specialist_card(code: str, run: dict[str, Any], file: Path, calibration: dic
         "base_sha256": run["data"]["base_sha256"],
         "command": run["command"],
         "recipe": run["recipe"],
+        "start": run.get("start"),
         "trained_on": [f"{task}: {count} pairs" for task, count in run["pairs"]["train"].items()],
         "data": run["data"],
         "step": run["best"]["step"],

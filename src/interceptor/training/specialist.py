@@ -108,8 +108,12 @@ def new_head(code: str) -> SpecialistHead:
     return SpecialistHead(module_spec(code), TOKEN_WIDTH, "tokens", hidden=SMALL_HIDDEN)
 
 
-def train_specialist(code: str, data: Path, out: Path, recipe: Recipe, report: Report, command: str) -> dict[str, Any]:
-    """Train the head of `code` on what `prepare specialists` stored in `data`; a run takes minutes and starts anew.
+def train_specialist(
+    code: str, data: Path, out: Path, recipe: Recipe, report: Report, command: str, start: Path | None = None
+) -> dict[str, Any]:
+    """Train the head of `code` on what `prepare specialists` stored in `data`; a run takes minutes.
+
+    It starts anew, or with the best head of the run `start`, whose data must have had the same split.
 
     Writes `best.safetensors`, the averaged weights of the step with the best mean AUC over the validation tasks, and
     `run.json`, the card, which is returned.
@@ -122,7 +126,12 @@ def train_specialist(code: str, data: Path, out: Path, recipe: Recipe, report: R
     torch.manual_seed(recipe.seed)
     history: list[dict[str, Any]] = []
     losses: list[float] = []
-    for step, (loss, measured) in enumerate(fit(new_head(code), train, recipe), 1):
+    if start is None:
+        head, before = new_head(code), None
+        standardise(head, train[0])
+    else:
+        head, before = read_run(code, start)
+    for step, (loss, measured) in enumerate(fit(head, train, recipe), 1):
         losses.append(loss)
         report("training", step, recipe.steps, f"loss {np.mean(losses[-20:]):.3f}")
         if step % recipe.validate_every and step < recipe.steps:
@@ -140,6 +149,7 @@ def train_specialist(code: str, data: Path, out: Path, recipe: Recipe, report: R
         "torch": torch.__version__,
         "command": command,
         "recipe": dataclasses.asdict(recipe),
+        "start": before and {key: before[key] for key in ("command", "recipe", "pairs", "best")},
         "data": json.loads((data / "data.json").read_text()),
         "pairs": {
             "train": {task: len(pairs.rows) for task, pairs in zip(tasks, train, strict=True)},
@@ -158,7 +168,6 @@ def fit(head: SpecialistHead, train: list[Pairs], recipe: Recipe) -> Iterator[tu
     """
     rng = np.random.default_rng(recipe.seed)
     head = head.to(memory_format=torch.channels_last)  # twice as fast as the default on a CPU
-    standardise(head, train[0])
     average = AveragedModel(head, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema), use_buffers=True)
     matrices = [p for p in head.parameters() if p.ndim >= 2]
     optimizer = torch.optim.AdamW(
