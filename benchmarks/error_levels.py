@@ -20,11 +20,12 @@ import torch
 from interceptor.datasets.pictures import picture_files
 from interceptor.forges.codecs import jpeg
 from interceptor.forges.pictures.regions import region
+from interceptor.media.inputs import network_input
 from interceptor.media.stills import read_still
 from interceptor.metrics.classification import average_precision, roc_auc
 from interceptor.models.localizer_full import FullLocalizer
 from interceptor.training.checkpoints import read_tensors
-from interceptor.training.localizer_augment import as_input, as_target
+from interceptor.training.localizer_augment import as_target
 from interceptor.training.localizer_data import FULL
 from interceptor.training.localizer_full import train_step
 from interceptor.training.localizer_recipes import MEMBERS
@@ -45,7 +46,7 @@ def maker(files: list[Path], side: int) -> Maker:
         rgb = np.ascontiguousarray(rgb[top : top + VIEW, left : left + VIEW])
         mask = region(rgb.shape[:2], rng.uniform(0.03, 0.2) * rgb.shape[0] * rgb.shape[1], rng)
         forged = np.where(mask[..., None], rgb, jpeg(rgb, 75))
-        return as_input(forged, side, error_levels=True), as_target(mask.astype(np.uint8), side)
+        return network_input(forged, side, error_levels=True), as_target(mask.astype(np.uint8), side)
 
     return make
 

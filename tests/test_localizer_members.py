@@ -14,11 +14,14 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from interceptor.cli import app
+from interceptor.detect.localize import Localizer
+from interceptor.media.inputs import network_input
 from interceptor.models.localizer import CELLS, DEPTHS
 from interceptor.models.localizer_full import ENCODERS, FullLocalizer
+from interceptor.runtime.network import Network
 from interceptor.training.checkpoints import CheckpointError, write_tensors
 from interceptor.training.localizer import LocalizerRun, Recipe
-from interceptor.training.localizer_augment import as_input, as_target, augmented, zoomed
+from interceptor.training.localizer_augment import as_target, augmented, zoomed
 from interceptor.training.localizer_checkpoints import Architecture, Checkpoint, read_checkpoint, write_checkpoint
 from interceptor.training.localizer_data import FULL, IGNORED, Sample, Source, make, plan, target
 from interceptor.training.localizer_draws import draw_weights
@@ -209,9 +212,9 @@ def test_augmentation_keeps_picture_and_mask_together() -> None:
 
 def test_what_the_network_sees() -> None:
     rgb = picture(0)
-    assert as_input(rgb, 64, error_levels=False).shape == (3, 64, 64)
-    assert as_input(rgb, 64, error_levels=True).shape == (4, 64, 64)
-    assert abs(as_input(np.full((50, 50, 3), 116, np.uint8), 32, error_levels=False)).max() < 0.3
+    assert network_input(rgb, 64, error_levels=False).shape == (3, 64, 64)
+    assert network_input(rgb, 64, error_levels=True).shape == (4, 64, 64)
+    assert abs(network_input(np.full((50, 50, 3), 116, np.uint8), 32, error_levels=False)).max() < 0.3
     mask = np.zeros((100, 100), np.uint8)
     mask[:50], mask[50:60] = 1, IGNORED
     assert set(np.unique(as_target(mask, 50))) == {0, FULL, IGNORED}
@@ -305,6 +308,19 @@ def test_all_six_train_on_a_few_pictures_and_learn_from_lists(case_folder: Path,
         assert found.optimizer_state_dict
         card = json.loads((out / f"{name}.run.json").read_text())
         assert card["validation"]["dice"] == found.best_dice
+    for name in {*MEMBERS} - {"comprehensive"}:
+        (out / f"{name}.safetensors").unlink()
+    exported = CliRunner().invoke(app, ["export", "localizer", str(out), "--out", str(tmp_path / "models")])
+    assert exported.exit_code == 0, exported.output
+    found = Localizer(tmp_path / "models", tier="full").localize(picture(0))
+    assert found.probability_map.shape == picture(0).shape[:2]
+    model = read_checkpoint(out / "comprehensive.safetensors").model().eval()
+    seen = network_input(picture(0), 96, error_levels=True)[None]
+    with torch.no_grad():
+        expected = model(torch.from_numpy(seen))[:, None].numpy()
+    network = Network(tmp_path / "models" / "localizer_full_comprehensive.onnx", shape=seen.shape)
+    np.testing.assert_allclose(network(seen)[0], expected, atol=0.02 * abs(expected).max())
+
     other = CliRunner().invoke(app, ["train", "localizer", *options, "--set", "seed=2"])
     assert other.exit_code == 2
     assert "another recipe" in other.output

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from interceptor.training.localizer_data import Source
     from interceptor.training.localizer_full import FullRun
 
+Report = Callable[[str, int, int, str], None]
+
 mine = typer.Typer(no_args_is_help=True, help="List what a localizer gets wrong, for others to learn from.")
 
 
@@ -68,6 +70,28 @@ def train_localizer(
     print_found({"out": str(run.out), "validation": found}, Format.text)
 
 
+def export_localizer(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished training run.")],
+    out: Annotated[Path, typer.Option(help="Folder for the files; a base already there is kept.")],
+    init: Annotated[
+        Path | None, typer.Option(help="The base file that a run of the standard tier started from.")
+    ] = None,
+) -> None:
+    """Write a run's members as ONNX with their card: one file over the base, or one for each network."""
+    with training_extra():
+        from interceptor.training.checkpoints import CheckpointError
+        from interceptor.training.localizer_card import export_localizer
+        from interceptor.training.localizer_full import FullRun
+        from interceptor.training.localizer_full_export import export_full
+    with usage(ValueError, CheckpointError, OSError), progress_bars() as progress:
+        opened = _opened(run, training_report(progress))
+        if isinstance(opened, FullRun):
+            files = export_full(opened, out)
+        else:
+            files = export_localizer(run, init or opened.base, out)
+    print_found({file.name: f"{file.stat().st_size / 1e6:.2f} MB" for file in files}, Format.text)
+
+
 @mine.command("negatives")
 def mine_negatives(run: Path, out: Path | None = None, output: OutputFormat = Format.text) -> None:
     """List authentic training samples of RUN on which its base member fires."""
@@ -83,13 +107,19 @@ def mine_misses(run: Path, out: Path | None = None, output: OutputFormat = Forma
 def _mine(what: str, folder: Path, out: Path | None, output: Format) -> None:
     with training_extra():
         from interceptor.training.checkpoints import CheckpointError
-        from interceptor.training.localizer_run import opened
     with usage(ValueError, CheckpointError, OSError), progress_bars() as progress:
-        tier, settings, sources = opened(folder)
-        run = _run(tier, None, sources, folder, [f"{k}={v}" for k, v in settings.items()], training_report(progress))
+        run = _opened(folder, training_report(progress))
         file = out or folder / f"{what}.csv"
         found = {"list": str(file), "samples": run.mine(what, file)}
     print_found(found, output)
+
+
+def _opened(folder: Path, report: Report) -> LocalizerRun | FullRun:
+    """The run in a folder. Raises `CheckpointError`."""
+    from interceptor.training.localizer_run import opened
+
+    tier, settings, sources = opened(folder)
+    return _run(tier, None, sources, folder, [f"{key}={value}" for key, value in settings.items()], report)
 
 
 def _run(
@@ -98,7 +128,7 @@ def _run(
     sources: list[Source],
     out: Path | None,
     settings: list[str],
-    report: Callable[[str, int, int, str], None],
+    report: Report,
 ) -> LocalizerRun | FullRun:
     """The run of a tier. Raises `ValueError` for another tier."""
     from interceptor.training.localizer import LocalizerRun, Recipe

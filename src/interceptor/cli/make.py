@@ -142,21 +142,6 @@ def export_screen_command(
     print_found({file.name: f"{file.stat().st_size / 1e6:.2f} MB" for file in files}, Format.text)
 
 
-@export.command("localizer")
-def export_localizer_command(
-    run: Annotated[Path, typer.Argument(help="Folder of a finished training run.")],
-    init: Annotated[Path, typer.Option(help="The base file that the run started from.")],
-    out: Annotated[Path, typer.Option(help="Folder for base, localizer and card; a base already there is kept.")],
-) -> None:
-    """Write a run's members as one ONNX file beside its base, with its card."""
-    with training_extra():
-        from interceptor.training.checkpoints import CheckpointError
-        from interceptor.training.localizer_card import export_localizer
-    with usage(CheckpointError, OSError):
-        files = export_localizer(run, init, out)
-    print_found({file.name: f"{file.stat().st_size / 1e6:.2f} MB" for file in files}, Format.text)
-
-
 @export.command("specialist")
 def export_specialist_command(
     code: Annotated[str, typer.Argument(help="ll, bg, av, cm, rr or tm.")],

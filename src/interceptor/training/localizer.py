@@ -92,7 +92,7 @@ class LocalizerRun:
             "command": self.command,
             "recipe": settings | {"recipes": recipes, "sources": len(self.sources)},
             "data": self._data(train, val),
-            **calibrate(val, {name: paint(self._load(name), val) for name in finished}),
+            **calibrate(val.samples, val.targets, {name: paint(self._load(name), val) for name in finished}),
         }
         write_json(self.out / "run.json", card)
         return card
@@ -165,7 +165,12 @@ class LocalizerRun:
         )
         fit(model, recipe.loss, schedule, train, weights, self.recipe, partial(self._told, name, schedule.length))
         write_tensors(self._file(name), model.state_dict())
-        self.report("validation", 1, 1, f"{name}: mean F1 {_mean_f1(val, sigmoid(paint(model, val)), 0.5):.3f}")
+        self.report(
+            "validation",
+            1,
+            1,
+            f"{name}: mean F1 {_mean_f1(val.samples, val.targets, sigmoid(paint(model, val)), 0.5):.3f}",
+        )
 
     def _told(self, name: str, total: int, done: int, note: str) -> None:
         self.report(name, done, total, note)
@@ -228,19 +233,22 @@ def paint(model: LocalizerDecoder, data: Tokens, batch: int = 16) -> np.ndarray:
     return np.concatenate(maps)
 
 
-def calibrate(val: Tokens, maps: dict[str, np.ndarray]) -> dict[str, Any]:
-    """On validation samples: where pixels are called, what the picture's score means, and its thresholds by kind."""
+def calibrate(samples: Sequence[Sample], targets: np.ndarray, maps: dict[str, np.ndarray]) -> dict[str, Any]:
+    """On validation samples: where pixels are called, what the picture's score means, and its thresholds by kind.
+
+    `targets` uint8[n, h, w] as in `localizer_data`, `maps` the members' logits float[n, h, w].
+    """
     stacked = np.stack(list(maps.values()), 1)
     weights = {name: MEMBERS[name].weight for name in maps if MEMBERS[name].weight}
     union = {name: MEMBERS[name].union for name in maps if MEMBERS[name].union}
     whole = combined(stacked, list(maps), weights, union)
     scores = top_score(whole)
-    labels = np.array([sample.forged for sample in val.samples])
-    kinds = np.array([sample.source.kind for sample in val.samples])
+    labels = np.array([sample.forged for sample in samples])
+    kinds = np.array([sample.source.kind for sample in samples])
     platt = fit_platt(scores, labels)
     # Nothing is called in a picture that is not likely altered, so that such pictures have no say in the threshold.
     probability = np.minimum(sigmoid(whole), (platt.apply(scores) >= 0.5)[:, None, None])
-    found = [_mean_f1(val, probability, threshold) for threshold in THRESHOLDS]
+    found = [_mean_f1(samples, targets, probability, threshold) for threshold in THRESHOLDS]
     best = int(np.argmax(found))
     curves = {}
     for side, label in (("forged", False), ("authentic", True)):
@@ -288,13 +296,13 @@ def _standard(data: Tokens) -> tuple[Tensor, Tensor]:
     return tokens.float().mean((0, 2)), tokens.float().std((0, 2)).clamp_min(1e-3)
 
 
-def _mean_f1(data: Tokens, probability: np.ndarray, threshold: float) -> float:
+def _mean_f1(samples: Sequence[Sample], targets: np.ndarray, probability: np.ndarray, threshold: float) -> float:
     """Over forged samples, on the localizer's grid."""
     values = []
-    for i, sample in enumerate(data.samples):
+    for i, sample in enumerate(samples):
         if sample.forged:
-            judged = data.targets[i] != IGNORED
-            truth, called = truths(data.targets[i]), (probability[i] >= threshold) & judged
+            judged = targets[i] != IGNORED
+            truth, called = truths(targets[i]), (probability[i] >= threshold) & judged
             values.append(2 * (truth & called).sum() / max(truth.sum() + called.sum(), 1))
     return float(np.mean(values))
 

@@ -7,16 +7,11 @@ import numpy as np
 
 from interceptor.forges.codecs import jpeg
 from interceptor.forges.pictures import ForgeError, forge
-from interceptor.media.ela import ela
 from interceptor.training.localizer_data import FULL, IGNORED, altered
 from interceptor.training.localizer_recipes import Member
 
 Marked = tuple[np.ndarray, np.ndarray]
 """A picture uint8[h, w, 3] RGB and its mask uint8[h, w]: 1 = forged, `IGNORED` = not to be judged, else 0."""
-MEAN, STD = np.array([0.485, 0.456, 0.406], np.float32), np.array([0.229, 0.224, 0.225], np.float32)
-"""Of ImageNet, for colours 0..1."""
-ELA_MEAN, ELA_STD = 5.0, 5.0
-"""Grey levels by which the error-level channel is brought to the range of the others."""
 ZOOM = (0.3, 0.7)
 """Sides of a zoomed part, of the picture's."""
 
@@ -85,24 +80,7 @@ def _strongly(rgb: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> Ma
     return rgb, mask
 
 
-def as_input(rgb: np.ndarray, side: int, *, error_levels: bool) -> np.ndarray:
-    """What a network sees, float32[3 or 4, side, side]: the whole picture squeezed to a square, ImageNet-normalised.
-
-    Error levels are taken at the picture's own size, as resizing wipes out the traces of compression.
-    """
-    colours = (_resized(rgb, side).astype(np.float32) / 255 - MEAN) / STD
-    if not error_levels:
-        return np.ascontiguousarray(colours.transpose(2, 0, 1))
-    levels = (_resized(ela(rgb).astype(np.float32), side) - ELA_MEAN) / ELA_STD
-    return np.ascontiguousarray(np.concatenate([colours.transpose(2, 0, 1), levels[None]]))
-
-
 def as_target(mask: np.ndarray, side: int) -> np.ndarray:
     """The mask at the network's size, uint8[side, side]: 0, `FULL` or `IGNORED`."""
     small = cv2.resize(mask, (side, side), interpolation=cv2.INTER_NEAREST)
     return np.where(small == 1, FULL, small).astype(np.uint8)
-
-
-def _resized(array: np.ndarray, side: int) -> np.ndarray:
-    shrinks = array.shape[0] * array.shape[1] > side * side
-    return cv2.resize(array, (side, side), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)

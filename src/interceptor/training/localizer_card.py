@@ -15,8 +15,8 @@ LICENCE = (
     "they were trained on come under their owners' terms, some for research only: check them before commercial use."
 )
 LIMITS = [
-    "It learned forgeries made by program out of microscopy, blots, figures and clothes photographs, and western blots "
-    "edited by hand. Other kinds of picture, and edits by generative models, were hardly seen.",
+    "It learned forgeries made by program out of microscopy, blots, figures, clothes photographs and portraits (FFHQ), "
+    "and western blots edited by hand. Other kinds of picture, and edits by generative models, were hardly seen.",
     "It sees what differs from the rest of a picture. A copy of a part of the same picture often does not: a "
     "matcher is the tool for that, and sources of copies are never marked.",
     "A cell of its map is a quarter of the 28 x 28 grid it sees by: outlines are rough, and forgeries under half a "

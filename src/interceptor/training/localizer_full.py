@@ -15,10 +15,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from interceptor.media.inputs import network_input
 from interceptor.models.localizer import GateAt
 from interceptor.models.localizer_full import FullLocalizer
 from interceptor.training.checkpoints import CheckpointError, adam_state, read_tensors, restore_adam, write_json
-from interceptor.training.localizer_augment import as_input, as_target, augmented
+from interceptor.training.localizer_augment import as_target, augmented
 from interceptor.training.localizer_checkpoints import Architecture, Checkpoint, read_checkpoint, write_checkpoint
 from interceptor.training.localizer_data import IGNORED, Source, plan
 from interceptor.training.localizer_draws import draw_weights
@@ -90,16 +91,26 @@ class FullRun:
     def run(self) -> dict[str, Any]:
         """Train what is asked for; returns each member's `run.json`."""
         begin(self.out, Tier.full, dataclasses.asdict(self.recipe), self.sources)
-        train = self._pictures("train", self.recipe.authentic, self.recipe.forged, self.recipe.edited)
-        val = self._pictures("val", self.recipe.val_authentic, self.recipe.val_forged, 1)
+        train, val = self.train_pictures(), self.val_pictures()
         return {name: self._train(name, train, val) for name in self.names}
 
     def mine(self, what: str, file: Path | None = None) -> int:
         """Write the list `what` (see `localizer_mining`) of the base member's mistakes; returns their number."""
-        train = self._pictures("train", self.recipe.authentic, self.recipe.forged, self.recipe.edited)
+        train = self.train_pictures()
         rows = mine(what, train.samples, self._found(train))
         write_list(file or self.out / f"{what}.csv", rows)
         return len(rows)
+
+    def train_pictures(self) -> Pictures:
+        return self._pictures("train", self.recipe.authentic, self.recipe.forged, self.recipe.edited)
+
+    def val_pictures(self) -> Pictures:
+        return self._pictures("val", self.recipe.val_authentic, self.recipe.val_forged, 1)
+
+    def card(self, name: str) -> dict[str, Any]:
+        """What was noted of a trained member."""
+        found: dict[str, Any] = json.loads((self.out / f"{name}.run.json").read_text(encoding="utf-8"))
+        return found
 
     def best(self, name: str) -> Path:
         return self.out / f"{name}.safetensors"
@@ -157,7 +168,7 @@ class FullRun:
             if better:
                 write_checkpoint(self.best(name), reached)
                 self._describe(name, architecture, train, found)
-        return json.loads((self.out / f"{name}.run.json").read_text(encoding="utf-8"))
+        return self.card(name)
 
     def _describe(self, name: str, architecture: Architecture, train: Pictures, found: Validation) -> None:
         row = dataclasses.asdict(MEMBERS[name])
@@ -203,7 +214,7 @@ def painted(
     model.eval()
     for first in range(0, len(pictures.samples), recipe.batch):
         read = [pictures.read(i) for i in range(first, min(first + recipe.batch, len(pictures.samples)))]
-        inputs = np.stack([as_input(rgb, recipe.side, error_levels=row.error_levels) for rgb, _ in read])
+        inputs = np.stack([network_input(rgb, recipe.side, error_levels=row.error_levels) for rgb, _ in read])
         with torch.inference_mode():
             logits = model(torch.from_numpy(inputs).to(device)).float().cpu().numpy()
         yield from zip(logits, (as_target(mask, recipe.side) for _, mask in read), strict=True)
@@ -248,5 +259,5 @@ class _Drawn(Dataset[tuple[Tensor, Tensor]]):
     def __getitem__(self, i: int) -> tuple[Tensor, Tensor]:
         rng = np.random.default_rng([self.recipe.seed, self.epoch, i])
         rgb, mask = augmented(*self.pictures.read(int(self.chosen[i])), self.row, rng)
-        picture = as_input(rgb, self.recipe.side, error_levels=self.row.error_levels)
+        picture = network_input(rgb, self.recipe.side, error_levels=self.row.error_levels)
         return torch.from_numpy(picture), torch.from_numpy(as_target(mask, self.recipe.side))
