@@ -28,11 +28,11 @@ from interceptor.datasets.adopt import GIVEN, adopt
 from interceptor.datasets.mini import make_mini
 from interceptor.datasets.prepare import prepare
 from interceptor.datasets.registry import read_set
-from interceptor.datasets.samples import ALL, Sampling, native_window, samples_of, views_for
+from interceptor.datasets.samples import ALL, Sampling, samples_of, views_for, whole_blocks
 from interceptor.datasets.shards import Row, Shards, ShardWriter
 from interceptor.datasets.videos import DatasetError
 from interceptor.lenses import LENSES
-from interceptor.media.clips import NativeCrop
+from interceptor.media.clips import FaceClip, NativeCrop
 from interceptor.media.crops import CROP_SIZE, TEMPLATE
 from pretence import DEADLY, Pretence, clip
 
@@ -215,13 +215,19 @@ def test_windows_are_short_where_no_sound_is_wanted(clips: Path) -> None:
     assert len(packed) == 2
 
 
-def test_native_windows_keep_what_lenses_show() -> None:
-    pixels = np.random.default_rng(0).integers(0, 256, (312, 240, 3), np.uint8)
+def test_native_crops_of_large_faces_are_stored_whole() -> None:
+    """The lenses at native resolution show the same of what is stored as of what was cut."""
+    pixels = np.random.default_rng(0).integers(0, 256, (317, 240, 3), np.uint8)
     crop = NativeCrop(pixels, np.full((5, 2), 100, np.float32))
-    kept = native_window(crop)
-    assert kept.pixels.shape == (224, 224, 3)
-    np.testing.assert_array_equal(kept.pixels, pixels[40:264, 8:232])
-    np.testing.assert_array_equal(kept.landmarks, np.full((5, 2), 100) - [8, 40])
+    kept = whole_blocks(crop)
+    np.testing.assert_array_equal(kept.pixels, pixels[:312])
+    np.testing.assert_array_equal(kept.landmarks, crop.landmarks)
+    clips = [
+        FaceClip(np.zeros((1, 224, 224, 3), np.uint8), TEMPLATE[None], np.zeros(1), native=(each,))
+        for each in (crop, kept)
+    ]
+    for code in ("cm", "rr"):
+        np.testing.assert_array_equal(*(LENSES[code].look(clip) for clip in clips))
 
 
 def test_the_whole_chain_with_the_real_detector(tmp_path: Path) -> None:

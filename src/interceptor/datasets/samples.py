@@ -16,7 +16,6 @@ from interceptor.datasets.packing import Packed, pack
 from interceptor.datasets.videos import Video
 from interceptor.media import probe
 from interceptor.media.clips import FaceClip, NativeCrop
-from interceptor.media.crops import CROP_SIZE
 from interceptor.media.faces import FaceDetector
 from interceptor.media.native import GRID
 from interceptor.media.windows import EVERY, SECONDS, cut_window
@@ -101,7 +100,7 @@ def samples_of(video: Video, detector: FaceDetector, sampling: Sampling) -> tupl
 
 
 def moments(clip: FaceClip) -> Iterator[FaceClip]:
-    """Clips of one crop each, that share mouth and sound; of native crops what lenses show, so that no more is kept."""
+    """Clips of one crop each, that share mouth and sound; of native crops whole blocks."""
     for i in range(len(clip.crops)):
         yield replace(
             clip,
@@ -110,17 +109,14 @@ def moments(clip: FaceClip) -> Iterator[FaceClip]:
             times=clip.times[i : i + 1],
             context=None if clip.context is None else clip.context[i : i + 1],
             neighbours=None if clip.neighbours is None else clip.neighbours[i : i + 1],
-            native=clip.native and (native_window(clip.native[i]),),
+            native=clip.native and (whole_blocks(clip.native[i]),),
         )
 
 
-def native_window(crop: NativeCrop) -> NativeCrop:
-    """The part of a native crop that `lenses.native.native_windows` shows, in whole blocks of the codec's grid."""
-    height, width = crop.pixels.shape[:2]
-    top, left = (max(0, side - CROP_SIZE) // 2 // GRID * GRID for side in (height, width))
-    high, wide = (min(side // GRID * GRID, CROP_SIZE) for side in (height, width))
-    pixels = np.ascontiguousarray(crop.pixels[top : top + high, left : left + wide])
-    return NativeCrop(pixels, crop.landmarks - np.array([left, top], np.float32))
+def whole_blocks(crop: NativeCrop) -> NativeCrop:
+    """A native crop without the rest of a block at the frame's right and lower edge: a mirror then keeps the grid."""
+    height, width = (side // GRID * GRID for side in crop.pixels.shape[:2])
+    return replace(crop, pixels=np.ascontiguousarray(crop.pixels[:height, :width]))
 
 
 def key_of(name: str, number: int, face: int = 0) -> str:
