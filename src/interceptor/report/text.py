@@ -169,7 +169,8 @@ def render_text(result: ScanResult) -> Group:
         lines.append(_face_table(result.faces, result.media))
     if result.picture:
         lines += [Text(copied_text(pair)) for pair in result.picture.copied[:_PAIRS_SHOWN]]
-        lines += [Text(altered_text(region)) for region in result.picture.altered.regions[:_PAIRS_SHOWN]]
+        if result.picture.altered.counts:  # else the sentence above says how many, and the report shows them
+            lines += [Text(altered_text(region)) for region in result.picture.altered.regions[:_PAIRS_SHOWN]]
     if result.coverage:
         lines.append(Text(coverage_text(result.coverage)))
         lines += [

@@ -206,15 +206,21 @@ def _found(data: Path, split: Split, task: str, code: str) -> Pairs | None:
 
 
 @torch.no_grad()
+def standardise_tokens(head: SpecialistHead, tokens: torch.Tensor) -> None:
+    """Set `mean` and `std` of a token fusion by some training tokens, float[m, 49, width]."""
+    some = tokens.float().flatten(0, 1)
+    head.fusion.mean.copy_(some.mean(0))
+    head.fusion.std.copy_(some.std(0).clamp_min(1e-3))
+
+
+@torch.no_grad()
 def standardise(head: SpecialistHead, pairs: Pairs, sample: int = 256, looks: int = 16) -> None:
     """Bring what the fusion adds up to one scale, on some of the training pairs.
 
     Tokens: its `mean` and `std`. What the module makes of a lens is small at first, and is not heard for a hundred
     steps: the first weights on its features are divided by their standard deviation.
     """
-    some = pairs.tokens[:: max(1, len(pairs.tokens) // sample)].float().flatten(0, 1)
-    head.fusion.mean.copy_(some.mean(0))
-    head.fusion.std.copy_(some.std(0).clamp_min(1e-3))
+    standardise_tokens(head, pairs.tokens[:: max(1, len(pairs.tokens) // sample)])
     if isinstance(head.module, SpecialistModule):
         seen = pairs.seen[:: max(1, len(pairs.seen) // looks)].flatten(0, 1).float()
         features = copy.deepcopy(head.module).train()(seen.contiguous(memory_format=torch.channels_last))

@@ -24,7 +24,7 @@ from interceptor.training.loop import Loop
 from interceptor.training.notebook import offer_download
 from interceptor.training.recipe import Recipe
 from interceptor.training.screen import Report
-from interceptor.training.specialist import standardise
+from interceptor.training.specialist import standardise_tokens
 from interceptor.training.stage_data import DataError, Plan, crop_convention, plan
 from interceptor.training.starts import Start, build
 from interceptor.training.token_store import TokenStore, open_tokens
@@ -216,7 +216,7 @@ def _encoder(job: Job, start: Start, shards: Shards, chosen: Plan, fabric: Fabri
             )
             for at in range(0, len(some), BATCH)
         ]
-        standardise(start.model.head, torch.cat(tokens).cpu(), STANDARD)
+        standardise_tokens(start.model.head, torch.cat(tokens).cpu())
     return lambda batch: store(batch.rows, batch.crops)
 
 
