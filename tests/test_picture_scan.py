@@ -64,6 +64,42 @@ def test_a_picture_without_a_copy_is_not_cleared(picture_scanner: Scanner, tmp_p
     assert result.reason.endswith(result.picture.reason)
 
 
+def write_odd(kind: str, path: Path) -> None:
+    rgb = textured(4, 96)
+    image = Image.fromarray(rgb)
+    if kind == "16 bits":
+        cv2.imwrite(str(path), rgb.astype(np.uint16) * 257)
+    elif kind == "CMYK":
+        image.convert("CMYK").save(path, "JPEG")
+    elif kind == "transparent":
+        image.putalpha(0)
+        image.save(path)
+    elif kind == "one wide":
+        image.crop((0, 0, 1, 96)).save(path)
+    elif kind == "one colour":
+        Image.new("RGB", (96, 64), (200, 120, 40)).save(path)
+    else:
+        image.convert(kind).save(path)
+
+
+@pytest.mark.parametrize("kind", ["16 bits", "CMYK", "1", "P", "transparent", "one wide", "one colour"])
+def test_every_kind_of_picture_is_answered(kind: str, picture_scanner: Scanner, tmp_path: Path) -> None:
+    write_odd(kind, tmp_path / "odd.png")
+    result = picture_scanner.scan(tmp_path / "odd.png")
+    assert (result.verdict, result.errors) == ("no_face", [])
+    assert result.picture is not None
+    assert result.picture.copied == []
+
+
+def test_a_jpeg_cut_short_is_named(picture_scanner: Scanner, tmp_path: Path) -> None:
+    path = tmp_path / "cut.jpg"
+    Image.fromarray(textured(4, 96)).save(path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    result = picture_scanner.scan(path)
+    assert [problem.cause for problem in result.errors] == ["truncated"]
+    assert str(path) in result.reason
+
+
 def test_a_still_is_decoded_once(picture_scanner: Scanner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Image.fromarray(textured(2, 128)).save(tmp_path / "once.png")
     decoded = []

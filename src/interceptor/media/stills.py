@@ -50,7 +50,8 @@ def open_picture(path: str | os.PathLike[str]) -> Image.Image | None:
     except UnidentifiedImageError as error:
         if _declares_no_pixels(head):
             raise MediaError(path, "no_pixels", "the picture has a size of 0 x 0") from error
-        raise MediaError(path, "truncated", "the picture's header is cut short or damaged") from error
+        message = "the picture's header is cut short, damaged, or of a kind that is not read"
+        raise MediaError(path, "truncated", message) from error
     except Exception as error:  # a damaged header can raise anything inside a format's parser
         raise MediaError(path, "undecodable", f"the picture cannot be read: {error}") from error
     width, height = image.size
