@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from interceptor.cli import app
 from interceptor.datasets.crops import read_index
+from interceptor.datasets.samples import moments
 from interceptor.detect.ensemble import Abstention, weighted_ensemble
 from interceptor.detect.specialists import Specialists
 from interceptor.lenses import LENSES
@@ -65,14 +66,14 @@ def test_averaged_lenses_keep_their_mean_and_native_ones_their_pixels() -> None:
 @pytest.mark.parametrize("size", [(300, 260), (224, 224), (150, 237)])
 def test_a_moment_shows_native_lenses_what_the_whole_crop_shows(size: tuple[int, int]) -> None:
     whole = clip(native=size)
-    (moment,) = specialist_data.moments_of(whole)
+    (moment,) = moments(whole)
     assert moment.native[0].pixels.size <= whole.native[0].pixels.size
     for code in NATIVE:
         np.testing.assert_array_equal(LENSES[code].look(moment), LENSES[code].look(whole))
 
 
 def test_the_augmentation_treats_both_of_a_pair_alike_and_mirrors_landmarks() -> None:
-    (moment,) = specialist_data.moments_of(clip())
+    (moment,) = moments(clip())
     for seed in range(8):
         treat = augment.draw_clip(np.random.default_rng(seed))
         one, two = treat(moment), treat(moment)
@@ -98,7 +99,7 @@ def test_stored_pairs_come_back_and_equal_crops_are_looked_at_once(tmp_path: Pat
         return tokens(crops)
 
     pairs = specialist_data.Pairs(counting)
-    real = next(specialist_data.moments_of(clip()))
+    real = next(moments(clip()))
     other = FaceClip(picture(5)[None], POINTS[None], np.zeros(1))
     assert pairs.add("ll", "ll", real, other)
     assert pairs.add("bg", "ll", real, other)

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from interceptor.datasets.shards import Shards
 from interceptor.metrics.calibration import Platt, fit_platt
-from interceptor.models.specialist import SpecialistModel
 from interceptor.training import checkpoints
 from interceptor.training.card import LICENCE
 from interceptor.training.checkpoints import CheckpointError
 from interceptor.training.folding import folded
 from interceptor.training.recipe import Recipe
 from interceptor.training.scoring import read_specialist, score_rows
-from interceptor.training.specialist_export import OPSET
+from interceptor.training.specialist_export import write_specialist
 from interceptor.training.stage_data import Batch, plan
 from interceptor.training.validation import measure
 
@@ -29,18 +26,6 @@ LIMITS = [
     "Its probability is calibrated on that set's validation split.",
     "A score is no proof. Look at the frames, ask for the original, and have a person decide.",
 ]
-
-
-class _Deployed(nn.Module):
-    """Takes crops as they are cut, gives one logit."""
-
-    def __init__(self, model: SpecialistModel) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, crops: Tensor, lens: Tensor) -> Tensor:
-        logits = self.model(crops.permute(0, 3, 1, 2), lens)
-        return logits[:, 1] - logits[:, 0]
 
 
 def export_full_specialist(code: str, run: Path, data: Path, out: Path) -> tuple[Path, dict[str, Any]]:
@@ -65,13 +50,11 @@ def export_full_specialist(code: str, run: Path, data: Path, out: Path) -> tuple
     small = folded(model)
     after = score_rows(small, _crops, shards, code, recipe, chosen.validation[: 2 * recipe.batch])
     before = dict(zip(scores.rows.tolist(), scores.logits.tolist(), strict=True))
-    if (
-        gap := max((abs(before[r] - v) for r, v in zip(after.rows.tolist(), after.logits, strict=True)), default=0)
-        > CLOSE
-    ):
+    gap = max((abs(before[r] - v) for r, v in zip(after.rows.tolist(), after.logits, strict=True)), default=0.0)
+    if gap > CLOSE:
         raise CheckpointError(f"{run}: folding changes logits by {gap:.4f}, more than {CLOSE}")
     file = out / f"full_{code}.onnx"
-    _write(small, file, recipe.lens_size)
+    write_specialist(small, file, lens_size=recipe.lens_size)
     card = _card(code, file, facts, platt, measure(scores, len(chosen.validation)), model, small)
     checkpoints.write_json(out / f"full_{code}.json", card)
     return file, card
@@ -79,26 +62,6 @@ def export_full_specialist(code: str, run: Path, data: Path, out: Path) -> tuple
 
 def _crops(batch: Batch) -> Tensor:
     return batch.crops
-
-
-def _write(model: SpecialistModel, out: Path, lens_size: int) -> None:
-    example = (torch.zeros(2, 224, 224, 3, dtype=torch.uint8), torch.zeros(2, 3, lens_size, lens_size))
-    rows = torch.export.Dim("n", min=1, max=4096)
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "full.onnx"
-        torch.onnx.export(
-            _Deployed(model).eval(),
-            example,
-            file,
-            dynamo=True,
-            external_data=False,
-            verbose=False,
-            opset_version=OPSET,
-            input_names=["crops", "lens"],
-            output_names=["logit"],
-            dynamic_shapes=({0: rows}, {0: rows}),
-        )
-        checkpoints.write_bytes(out, file.read_bytes())
 
 
 def _card(

@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,13 +25,14 @@ import numpy as np
 import torch
 
 from interceptor.datasets.crops import Crop, read_crop
+from interceptor.datasets.samples import moments
 from interceptor.datasets.splits import Split, split_of
 from interceptor.forges.blend import Forged, ForgeError
 from interceptor.forges.registry import FAMILIES
 from interceptor.lenses import LENSES, Abstain
 from interceptor.lenses.half import NATIVE, half
 from interceptor.media import probe
-from interceptor.media.clips import FaceClip, Mouth, NativeCrop, Sound
+from interceptor.media.clips import FaceClip, Mouth, Sound
 from interceptor.media.crops import CROP_SIZE, TEMPLATE
 from interceptor.media.faces import FaceDetector
 from interceptor.media.windows import cut_window
@@ -110,8 +111,7 @@ def forge_pictures(path: Path, out: Path, detector: FaceDetector, tokens: Tokens
     split = split_of(path)
     pairs = Pairs(tokens)
     clips = cut_window(path, probe(path), detector, seconds=SECONDS, crops=MOMENTS, max_faces=2).clips
-    moments = [moment for clip in clips for moment in moments_of(clip)]
-    for number, moment in enumerate(moments):
+    for number, moment in enumerate(moment for clip in clips for moment in moments(clip)):
         seed = [zlib.crc32(path.name.encode()), number]
         for order, code in enumerate(PICTURE_TASKS, 1):
             rng = np.random.default_rng([*seed, order])
@@ -160,25 +160,6 @@ def only(code: str, clip: FaceClip) -> FaceClip | None:
     if code != "ll" and context is None and native is None and neighbours is None:
         return None
     return replace(clip, context=context, native=native, neighbours=neighbours)
-
-
-def moments_of(clip: FaceClip) -> Iterator[FaceClip]:
-    """Clips of one crop each; of native crops whole blocks, so that a codec takes them and a flip keeps the grid."""
-    for i in range(len(clip.crops)):
-        yield replace(
-            clip,
-            crops=clip.crops[i : i + 1],
-            landmarks=clip.landmarks[i : i + 1],
-            times=clip.times[i : i + 1],
-            context=None if clip.context is None else clip.context[i : i + 1],
-            neighbours=None if clip.neighbours is None else clip.neighbours[i : i + 1],
-            native=clip.native and (_whole_blocks(clip.native[i]),),
-        )
-
-
-def _whole_blocks(crop: NativeCrop) -> NativeCrop:
-    height, width = (side // GRID * GRID for side in crop.pixels.shape[:2])
-    return replace(crop, pixels=np.ascontiguousarray(crop.pixels[:height, :width]))
 
 
 def collected_pair(real: Crop, fake: Crop, out: Path, split: Split, tokens: Tokens) -> dict[str, int]:

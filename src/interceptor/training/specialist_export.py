@@ -25,21 +25,22 @@ SMALL = 4096
 
 
 class _Deployed(nn.Module):
-    """Takes crops as they are cut: uint8[n, 224, 224, 3]."""
+    """Takes crops as they are cut, uint8[n, 224, 224, 3], and gives one logit."""
 
     def __init__(self, model: SpecialistModel) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, crops: Tensor, lens: Tensor) -> Tensor:
-        return self.model(crops.permute(0, 3, 1, 2), lens)
+        logits = self.model(crops.permute(0, 3, 1, 2), lens)
+        return logits[:, 1] - logits[:, 0]
 
 
 def write_specialist(model: SpecialistModel, out: Path, *, lens_size: int = 224) -> None:
     """Write `model` (folded, in evaluation mode) as ONNX.
 
-    Inputs `crops` uint8[n, 224, 224, 3] RGB and `lens` float32[n, 3, lens_size, lens_size]; output `logits`
-    float32[n, 2] (authentic, forged).
+    Inputs `crops` uint8[n, 224, 224, 3] RGB and `lens` float32[n, 3, lens_size, lens_size]; output `logit` float32[n],
+    above 0 leans forged.
     """
     example = (torch.zeros(2, 224, 224, 3, dtype=torch.uint8), torch.zeros(2, 3, lens_size, lens_size))
     rows = torch.export.Dim("n", min=1, max=4096)
@@ -54,7 +55,7 @@ def write_specialist(model: SpecialistModel, out: Path, *, lens_size: int = 224)
             verbose=False,
             opset_version=OPSET,
             input_names=["crops", "lens"],
-            output_names=["logits"],
+            output_names=["logit"],
             dynamic_shapes=({0: rows}, {0: rows}),
         )
         checkpoints.write_bytes(out, file.read_bytes())
