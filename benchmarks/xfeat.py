@@ -13,6 +13,7 @@ import argparse
 import importlib.util
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,10 +28,12 @@ from interceptor.detect.copymove.matcher import Prepared
 from interceptor.media.stills import read_still
 from interceptor.runtime.network import Network
 
-LEAST = 0.82
-"""Cosine of two descriptors from which XFeat's authors pair them."""
+LIMIT = 4096
+"""Keypoints of a picture, as XFeat's authors have it."""
 SCORE = 0.05
 """Of a keypoint, as XFeat's authors have it."""
+LEAST = 0.82
+"""Cosine of two descriptors from which XFeat's authors pair them, where each is the other's nearest."""
 
 
 def export(path: Path) -> Network:
@@ -70,20 +73,21 @@ class _Cells(torch.nn.Module):
         return features, torch.softmax(places, 1)[:, :64], reliability
 
 
-def detect(network: Network, grey: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray]:
-    """Keypoints float32[n, 2] of uint8[H, W] and their descriptors float32[n, 64]."""
+def detect(network: Network, grey: np.ndarray, allowed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Keypoints float32[n, 2] of uint8[H, W] where `allowed` bool[H, W], and their descriptors float32[n, 64]."""
     height, width = (side // 32 * 32 for side in grey.shape)
     features, places, reliability = network(np.float32(grey[:height, :width])[None, None])
     h, w = height // 8, width // 8
     heat = places[0].reshape(8, 8, h, w).transpose(2, 0, 3, 1).reshape(height, width)
-    peak = (heat == cv2.dilate(heat, np.ones((5, 5)))) & (heat > SCORE)
+    peak = (heat == cv2.dilate(heat, np.ones((5, 5)))) & (heat > SCORE) & allowed[:height, :width]
     rows, columns = np.nonzero(peak)
-    at = (np.float32(columns) / 8 - 0.5, np.float32(rows) / 8 - 0.5)
-    sure = heat[rows, columns] * cv2.remap(reliability[0, 0], *at, cv2.INTER_LINEAR).ravel()
-    best = np.argsort(-sure)[:limit]
-    planes = [cv2.remap(plane, at[0][best], at[1][best], cv2.INTER_CUBIC).ravel() for plane in features[0]]
-    descriptors = np.stack(planes, 1)
+    sure = heat[rows, columns] * cv2.resize(reliability[0, 0], (width, height))[rows, columns]
+    best = np.argsort(-sure)[:LIMIT]
     points = np.stack([columns, rows], 1)[best].astype(np.float32)
+    unit = features[0] / np.maximum(np.linalg.norm(features[0], axis=0), 1e-6)
+    at = points[:, None] / 8 - 0.5
+    planes = [cv2.remap(plane, at, None, cv2.INTER_CUBIC).ravel() for plane in unit]
+    descriptors = np.stack(planes, 1)
     return points, descriptors / np.maximum(np.linalg.norm(descriptors, axis=1, keepdims=True), 1e-6)
 
 
@@ -91,49 +95,58 @@ def xfeat_pairs(network: Network, picture: Prepared, views: int) -> Pairs:
     """Correspondences of a picture with itself, turned and mirrored into `views` views."""
     factor = min(keypoints.ENLARGE, max(1.0, keypoints.SMALL / picture.grey.size**0.5))
     grey = cv2.resize(picture.grey, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
-    base, own = detect(network, grey, matcher.MAX_KEYPOINTS)
+    allowed = cv2.resize(picture.allowed.astype(np.uint8), grey.shape[::-1], interpolation=cv2.INTER_NEAREST)
     real = np.array(grey.shape[::-1]) / picture.grey.shape[::-1]
-    base = (base + 0.5) / real - 0.5
-    inside = _inside(base, picture.allowed)
-    base, own = base[inside], own[inside]
-    places, other, linear = [], [], []
+    base, own = detect(network, grey, allowed > 0)
+    found = []
     for view in range(views):
         turn = cv2.getRotationMatrix2D((0, 0), 45.0 * (view // 2), 1)[:, :2] @ np.diag([-1 if view % 2 else 1, 1])
         corners = np.array([[0, 0], grey.shape[::-1], [0, grey.shape[0]], [grey.shape[1], 0]]) @ turn.T
-        size = np.ceil(np.ptp(corners, axis=0)).astype(int)
+        size = np.ceil(np.ptp(corners, axis=0)).astype(int).tolist()
         transform = np.column_stack([turn, -corners.min(0)])
-        points, found = detect(network, cv2.warpAffine(grey, transform, size.tolist()), matcher.MAX_KEYPOINTS)
+        shown = cv2.warpAffine(grey, transform, size, borderMode=cv2.BORDER_REPLICATE)
+        points, other = detect(network, shown, cv2.warpAffine(allowed, transform, size, flags=cv2.INTER_NEAREST) > 0)
         back = cv2.invertAffineTransform(transform)
-        points = (points @ back[:, :2].T + back[:, 2] + 0.5) / real - 0.5
-        kept = _inside(points, picture.allowed)
-        places.append(points[kept])
-        other.append(found[kept])
-        linear.append(np.broadcast_to(back[:, :2], (int(kept.sum()), 2, 2)))
-    target, descriptors, turns = np.concatenate(places), np.concatenate(other), np.concatenate(linear)
-    likeness = own @ descriptors.T
-    apart = matcher.APART * picture.grey.size**0.5
+        target = np.float32(points @ back[:, :2].T + back[:, 2])
+        row, column, distance = nearest(base, own, target, other, apart=matcher.APART * grey.size**0.5)
+        found.append((base[row], target[column], np.broadcast_to(back[:, :2], (len(row), 2, 2)), distance))
+    source, target, linear, distance = (np.concatenate(each).astype(np.float32) for each in zip(*found, strict=True))
+    return Pairs((source + 0.5) / real - 0.5, (target + 0.5) / real - 0.5, linear, distance)
+
+
+def sift_pairs(picture: Prepared) -> Pairs:
+    """Correspondences by SIFT, detected once more so that its time counts."""
+    found = keypoints.detect(picture.grey, picture.allowed, picture.panels, matcher.MAX_KEYPOINTS)
+    return keypoints.pair(found, apart=matcher.APART * picture.grey.size**0.5)
+
+
+def nearest(
+    base: np.ndarray, own: np.ndarray, target: np.ndarray, other: np.ndarray, apart: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Indices of mutual nearest neighbours above `LEAST` at least `apart` pixels apart, and their distances."""
+    likeness = own @ other.T
     squares = np.square(base).sum(1)[:, None] + np.square(target).sum(1)
     likeness[squares - 2 * base @ target.T < apart**2] = -1
-    best = np.argpartition(likeness, -keypoints.NEIGHBOURS, axis=1)[:, -keypoints.NEIGHBOURS :]
-    ranked = np.take_along_axis(likeness, best, 1)
-    order = np.argsort(-ranked, axis=1)
-    best, ranked = np.take_along_axis(best, order, 1), np.take_along_axis(ranked, order, 1)
-    distance = np.sqrt(np.maximum(2 - 2 * ranked, 0))
-    row, rank = np.nonzero((distance < keypoints.RATIO * distance[:, -1:]) & (ranked > LEAST))
-    chosen = best[row, rank]
-    return Pairs(
-        base[row].astype(np.float32),
-        target[chosen].astype(np.float32),
-        turns[chosen].astype(np.float32),
-        distance[row, rank],
-    )
+    best, back = likeness.argmax(1), likeness.argmax(0)
+    highest = likeness.max(1)
+    row = np.flatnonzero((back[best] == np.arange(len(base))) & (highest > LEAST))
+    return row, best[row], np.sqrt(np.maximum(2 - 2 * highest[row], 0))
 
 
-def _inside(points: np.ndarray, allowed: np.ndarray) -> np.ndarray:
-    columns, rows = np.round(points).astype(int).T
-    within = (columns >= 0) & (rows >= 0) & (columns < allowed.shape[1]) & (rows < allowed.shape[0])
-    within[within] = allowed[rows[within], columns[within]]
-    return within
+def likeness_of_copy(network: Network, made: copymove.Forgery) -> str:
+    """What XFeat's descriptors of a region say of its copy, and of the likest other place, where it was only moved."""
+    grey = cv2.cvtColor(made.rgb, cv2.COLOR_RGB2GRAY)
+    points, descriptors = detect(network, grey, np.ones(grey.shape, bool))
+    columns, rows = points.astype(int).T
+    inside = np.flatnonzero(made.source[rows, columns])
+    misses = np.linalg.norm((points[inside] + made.transform[:, 2])[:, None] - points, axis=2)
+    again = misses.min(1) < 2
+    inside, misses = inside[again], misses[again]
+    likeness = descriptors[inside] @ descriptors.T
+    own = np.linalg.norm(points[inside, None] - points, axis=2) < matcher.APART * grey.size**0.5
+    elsewhere = np.where(own | (misses < 3), -1, likeness).max(1)
+    copy = likeness[np.arange(len(inside)), misses.argmin(1)]
+    return f"cosine {np.median(copy):.2f}, elsewhere {np.median(elsewhere):.2f} (medians of {len(inside)} keypoints)"
 
 
 def main() -> None:
@@ -145,40 +158,41 @@ def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         network = export(Path(folder) / "xfeat.onnx")
-    apart = matcher.APART
     sources: dict[str, Callable[[Prepared], Pairs]] = {
-        "SIFT": lambda picture: keypoints.pair(picture.keypoints, apart=apart * picture.grey.size**0.5),
+        "SIFT": sift_pairs,
         "XFeat, upright only": lambda picture: xfeat_pairs(network, picture, 1),
         "XFeat, 16 views": lambda picture: xfeat_pairs(network, picture, 16),
     }
-    counts = {name: np.zeros(6) for name in sources}
+    tallies = {name: Counter() for name in sources}
     for kind, path in copymove.chosen(given.data, given.half, given.limit):
         plain = read_still(path)
         made = copymove.forge(plain, copymove.random(given.seed, path))
         if made is None:
             continue
+        group = "textured" if made.textured else "smooth"
         for forged, rgb in ((True, made.rgb), (False, plain)):
             picture = matcher.prepare(rgb, matcher.MAX_KEYPOINTS)
             for name, pairs in sources.items():
-                start = time.process_time()
-                found = list(matcher._matches(picture, picture, pairs(picture), (0, 0)))
-                count = counts[name]
-                count[5] += time.process_time() - start
+                tally, start = tallies[name], time.process_time()
+                matches = list(matcher._matches(picture, picture, pairs(picture), (0, 0)))
+                tally["seconds"] += time.process_time() - start
+                tally["pictures"] += 1
                 if forged:
-                    hit = any(copymove.overlap(one.painted(made.truth.shape), made.truth) > 0.5 for one in found)
-                    count[0 if made.textured else 2] += hit
-                    count[1 if made.textured else 3] += 1
+                    hit = any(copymove.overlap(one.painted(made.truth.shape), made.truth) > 0.5 for one in matches)
+                    tally[group] += 1
+                    tally[f"{group} found"] += hit
                 else:
-                    count[4] += bool(found)
-        print(f"{kind} {path.name}: { ({name: count[:5].astype(int).tolist() for name, count in counts.items()}) }")
-    print("| keypoints | textured | smooth | false alarms | seconds of processor time a picture, after SIFT's own |")
+                    tally["authentic"] += 1
+                    tally["alarms"] += bool(matches)
+        print(kind, path.name, {name: round(tally["seconds"]) for name, tally in tallies.items()}, flush=True)
+        if made.angle == 0 and made.scale == 1 and not made.flip:
+            print("  moved exactly:", likeness_of_copy(network, made), flush=True)
+    print("| keypoints | textured | smooth | false alarms | seconds of processor time a picture |")
     print("|---|---|---|---|---|")
-    for name, (hits, textured, smooth_hits, smooth, alarms, seconds) in counts.items():
-        total = textured + smooth
-        print(
-            f"| {name} | {hits:.0f} of {textured:.0f} | {smooth_hits:.0f} of {smooth:.0f} "
-            f"| {alarms:.0f} of {total:.0f} | {seconds / total / 2:.2f} |"
-        )
+    for name, tally in tallies.items():
+        found = (f"{tally[f'{group} found']} of {tally[group]}" for group in ("textured", "smooth"))
+        alarms = f"{tally['alarms']} of {tally['authentic']}"
+        print(f"| {name} | {' | '.join(found)} | {alarms} | {tally['seconds'] / tally['pictures']:.1f} |")
 
 
 if __name__ == "__main__":
