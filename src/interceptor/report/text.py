@@ -141,7 +141,7 @@ def when_text(face: FaceResult, media: Media | None) -> str | None:
 def copied_text(pair: CopiedPair) -> str:
     """Where two regions that show the same lie, and how one becomes the other."""
     sides = [f"{region.area:,} px at ({region.box[0]}, {region.box[1]})" for region in (pair.source, pair.target)]
-    how = f"turned {pair.angle:.0f}°, scale {pair.scale:.2f}{', mirrored' if pair.flip else ''}"
+    how = f"turned {round(pair.angle)}°, scale {pair.scale:.2f}{', mirrored' if pair.flip else ''}"
     return f"{' and '.join(sides)}: {how}; correlation {pair.correlation:.2f}, {count(pair.inliers, 'correspondence')}"
 
 
