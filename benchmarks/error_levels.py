@@ -25,10 +25,10 @@ from interceptor.media.stills import read_still
 from interceptor.metrics.classification import average_precision, roc_auc
 from interceptor.models.localizer_full import FullLocalizer
 from interceptor.training.checkpoints import read_tensors
-from interceptor.training.localizer_augment import as_target
-from interceptor.training.localizer_data import FULL
-from interceptor.training.localizer_full import train_step
-from interceptor.training.localizer_recipes import MEMBERS
+from interceptor.training.localizers.augment import as_target
+from interceptor.training.localizers.data import FULL
+from interceptor.training.localizers.full import train_step
+from interceptor.training.localizers.recipes import MEMBERS
 
 BATCH = 4
 VIEW = 256

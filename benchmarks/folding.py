@@ -20,7 +20,7 @@ from interceptor.models.backbones import BACKBONES
 from interceptor.models.branches import MODULES
 from interceptor.models.specialist import SpecialistModel
 from interceptor.training.folding import folded
-from interceptor.training.specialist_export import write_specialist
+from interceptor.training.specialists.export import write_specialist
 
 
 def parameters(model: nn.Module) -> int:

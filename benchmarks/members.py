@@ -16,12 +16,12 @@ import numpy as np
 
 from interceptor.metrics.classification import average_precision, roc_auc
 from interceptor.metrics.maps import top_score
-from interceptor.training.localizer import LocalizerRun, Recipe, load_members, paint
-from interceptor.training.localizer_data import IGNORED
-from interceptor.training.localizer_mining import FIRES, FOUND, truths
-from interceptor.training.localizer_recipes import STANDARD
-from interceptor.training.localizer_run import opened
-from interceptor.training.localizer_tokens import Tokens
+from interceptor.training.localizers.data import IGNORED
+from interceptor.training.localizers.mining import FIRES, FOUND, truths
+from interceptor.training.localizers.recipes import STANDARD
+from interceptor.training.localizers.run import opened
+from interceptor.training.localizers.tokens import Tokens
+from interceptor.training.localizers.trainer import LocalizerRun, Recipe, load_members, paint
 
 SMALL = 0.02
 

@@ -86,8 +86,8 @@ def with_stand_ins(folder: Path) -> Path:
     """`folder` filled with the weights that ship and, for specialists that are missing there, untrained heads."""
     from interceptor.lenses import LENSES
     from interceptor.runtime.weights import FOLDER, sha256_of_file
-    from interceptor.training.specialist import new_head
-    from interceptor.training.specialist_export import write_head
+    from interceptor.training.specialists.export import write_head
+    from interceptor.training.specialists.trainer import new_head
 
     for file in FOLDER.iterdir():
         shutil.copy(file, folder / file.name)

@@ -39,7 +39,7 @@ from interceptor.runtime.weights import FOLDER
 from interceptor.training.checkpoints import CheckpointError
 from interceptor.training.export import load_base
 from interceptor.training.features import foundation_network
-from interceptor.training.specialist import read_pairs
+from interceptor.training.specialists.trainer import read_pairs
 
 TASKS = (*SPECIALISTS, "swap", "real")
 BATCH = 32

@@ -18,12 +18,12 @@ import torch
 from interceptor.datasets.shards import Shards
 from interceptor.metrics.bootstrap import bootstrap_intervals
 from interceptor.metrics.classification import RANK_MEASURES, roc_auc
-from interceptor.training.balance import epoch_draws
-from interceptor.training.recipe import Recipe
-from interceptor.training.scoring import read_specialist, score_rows
-from interceptor.training.stage_data import Plan, plan
-from interceptor.training.starts import Trained
-from interceptor.training.token_store import open_tokens
+from interceptor.training.stages.balance import epoch_draws
+from interceptor.training.stages.data import Plan, plan
+from interceptor.training.stages.recipe import Recipe
+from interceptor.training.stages.scoring import read_specialist, score_rows
+from interceptor.training.stages.starts import Trained
+from interceptor.training.stages.token_store import open_tokens
 
 
 def drawn(shards: Shards, recipe: Recipe, chosen: Plan, processes: int) -> set[int]:

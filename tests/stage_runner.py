@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from interceptor.models import backbones
 from interceptor.models.backbones import Backbone, BackboneSpec
 from interceptor.models.branches import GRID
-from interceptor.training.recipe import load_recipe
-from interceptor.training.stage import Job, train_stage
+from interceptor.training.stages.recipe import load_recipe
+from interceptor.training.stages.stage import Job, train_stage
 
 SMALL = (
     "backbone=efficientnet_lite0",

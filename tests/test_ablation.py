@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 from interceptor.cli import app
 from interceptor.lenses.half import HALF_SIZE
 from interceptor.models.branches import MODULES
-from interceptor.training.ablation import PlainHead
 from interceptor.training.checkpoints import write_tensors
-from interceptor.training.specialist import new_head
+from interceptor.training.specialists.ablation import PlainHead
+from interceptor.training.specialists.trainer import new_head
 
 
 @pytest.fixture(scope="module")

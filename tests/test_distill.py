@@ -17,8 +17,8 @@ from interceptor.models.student import Student, start
 from interceptor.runtime.network import Network
 from interceptor.runtime.weights import load_card
 from interceptor.training.checkpoints import CheckpointError, read_tensors, write_tensors
-from interceptor.training.distill import DistillRun, Recipe, targets
-from interceptor.training.distill_data import DistillBatches, Faces, draw_weights, read_logits, teach, write_logits
+from interceptor.training.student.data import DistillBatches, Faces, draw_weights, read_logits, teach, write_logits
+from interceptor.training.student.distill import DistillRun, Recipe, targets
 from tiny_data import write_crops
 
 RECIPE = Recipe(steps=3, pairs=2, size=64, frozen=1, warmup=1, validate_every=2, validate_crops=4, seed=5)

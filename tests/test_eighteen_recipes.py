@@ -19,9 +19,9 @@ from interceptor.cli import app
 from interceptor.datasets.shards import Shards
 from interceptor.lenses import LENSES
 from interceptor.media.enhancement import enhance
-from interceptor.training import snapshots
-from interceptor.training.recipe import STAGES
-from interceptor.training.scoring import read_specialist
+from interceptor.training.stages import snapshots
+from interceptor.training.stages.recipe import STAGES
+from interceptor.training.stages.scoring import read_specialist
 from shard_maker import write_shards
 from stage_runner import tiny_backbone
 

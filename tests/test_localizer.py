@@ -19,11 +19,11 @@ from interceptor.runtime.network import Network
 from interceptor.runtime.weights import WeightError
 from interceptor.training.checkpoints import sha256, write_json, write_tensors
 from interceptor.training.export import BASE_NAME
-from interceptor.training.localizer_data import FULL, IGNORED, Sample, Source, make, plan, target
-from interceptor.training.localizer_export import write_localizer
-from interceptor.training.localizer_loss import localisation_loss
-from interceptor.training.localizer_recipes import MEMBERS
-from interceptor.training.localizer_sources import side_of
+from interceptor.training.localizers.data import FULL, IGNORED, Sample, Source, make, plan, target
+from interceptor.training.localizers.export import write_localizer
+from interceptor.training.localizers.loss import localisation_loss
+from interceptor.training.localizers.recipes import MEMBERS
+from interceptor.training.localizers.sources import side_of
 from test_self_blend import picture
 from tiny_data import random_base
 

@@ -20,17 +20,17 @@ from interceptor.models.localizer import CELLS, DEPTHS
 from interceptor.models.localizer_full import ENCODERS, FullLocalizer
 from interceptor.runtime.network import Network
 from interceptor.training.checkpoints import CheckpointError, write_tensors
-from interceptor.training.localizer import LocalizerRun, Recipe
-from interceptor.training.localizer_augment import as_target, augmented, zoomed
-from interceptor.training.localizer_checkpoints import Architecture, Checkpoint, read_checkpoint, write_checkpoint
-from interceptor.training.localizer_data import FULL, IGNORED, Sample, Source, make, plan, target
-from interceptor.training.localizer_draws import draw_weights
-from interceptor.training.localizer_full import FullRecipe, FullRun
-from interceptor.training.localizer_loss import dice_loss, focal_loss, localisation_loss
-from interceptor.training.localizer_mining import mine, read_list, write_list
-from interceptor.training.localizer_recipes import MEMBERS, STANDARD, Loss, Tier, member
-from interceptor.training.localizer_run import opened
-from interceptor.training.localizer_sources import layout_sources, side_of
+from interceptor.training.localizers.augment import as_target, augmented, zoomed
+from interceptor.training.localizers.checkpoints import Architecture, Checkpoint, read_checkpoint, write_checkpoint
+from interceptor.training.localizers.data import FULL, IGNORED, Sample, Source, make, plan, target
+from interceptor.training.localizers.draws import draw_weights
+from interceptor.training.localizers.full import FullRecipe, FullRun
+from interceptor.training.localizers.loss import dice_loss, focal_loss, localisation_loss
+from interceptor.training.localizers.mining import mine, read_list, write_list
+from interceptor.training.localizers.recipes import MEMBERS, STANDARD, Loss, Tier, member
+from interceptor.training.localizers.run import opened
+from interceptor.training.localizers.sources import layout_sources, side_of
+from interceptor.training.localizers.trainer import LocalizerRun, Recipe
 from interceptor.training.screen import override
 from test_self_blend import picture
 

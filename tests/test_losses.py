@@ -7,8 +7,8 @@ import math
 import pytest
 import torch
 
-from interceptor.training.losses import class_weights, cross_entropy, focal, loss
-from interceptor.training.recipe import load_recipe
+from interceptor.training.stages.losses import class_weights, cross_entropy, focal, loss
+from interceptor.training.stages.recipe import load_recipe
 
 LOGITS = [[0.3, -1.2], [2.0, 2.5], [-0.7, 0.1], [4.0, -3.0], [0.0, 0.0]]
 LABELS = [0, 1, 0, 1, 1]

@@ -14,9 +14,9 @@ from typer.testing import CliRunner
 from interceptor.cli import app
 from interceptor.datasets.shards import Row
 from interceptor.media.enhancement import STEPS, enhance
-from interceptor.training.balance import balanced_weights, batches, epoch_draws
-from interceptor.training.recipe import FOLDER, STAGES, Recipe, every_recipe, load_recipe
-from interceptor.training.views import Augmentation, mirrored
+from interceptor.training.stages.balance import balanced_weights, batches, epoch_draws
+from interceptor.training.stages.recipe import FOLDER, STAGES, Recipe, every_recipe, load_recipe
+from interceptor.training.stages.views import Augmentation, mirrored
 from shard_maker import clip
 
 TABLE = {

@@ -18,8 +18,8 @@ from interceptor.lenses.half import half
 from interceptor.media.clips import FaceClip
 from interceptor.media.crops import CROP_SIZE, TEMPLATE
 from interceptor.models.branches import MODULES
-from interceptor.training.specialist import new_head
-from interceptor.training.specialist_export import write_head
+from interceptor.training.specialists.export import write_head
+from interceptor.training.specialists.trainer import new_head
 from test_self_blend import picture
 from tiny_specialists import write_card
 

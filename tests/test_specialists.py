@@ -14,7 +14,7 @@ from interceptor.models.backbones import BACKBONES, Backbone, FoundationBackbone
 from interceptor.models.branches import GRID, MODULES, SpecialistModule, module_spec
 from interceptor.models.specialist import SpecialistHead, SpecialistModel, padded_width
 from interceptor.training.folding import folded
-from interceptor.training.specialist_export import write_specialist
+from interceptor.training.specialists.export import write_specialist
 from tiny_data import random_base
 
 TABLE = {

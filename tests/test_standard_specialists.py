@@ -21,10 +21,11 @@ from interceptor.media.clips import FaceClip, NativeCrop
 from interceptor.media.crops import CROP_SIZE, TEMPLATE
 from interceptor.models.branches import module_spec
 from interceptor.models.specialist import SpecialistHead
-from interceptor.training import augment, specialist_data
+from interceptor.training import augment
 from interceptor.training.checkpoints import CheckpointError, write_json, write_tensors
-from interceptor.training.specialist import Recipe, new_head, read_pairs, read_run, scores, train_specialist
-from interceptor.training.specialist_export import write_head
+from interceptor.training.specialists import data as specialist_data
+from interceptor.training.specialists.export import write_head
+from interceptor.training.specialists.trainer import Recipe, new_head, read_pairs, read_run, scores, train_specialist
 from test_self_blend import picture
 from tiny_data import write_crops
 

@@ -14,12 +14,12 @@ import pytest
 import torch
 
 from interceptor.datasets.packing import CONVENTION
-from interceptor.training import snapshots
 from interceptor.training.checkpoints import CheckpointError, write_tensors
-from interceptor.training.legacy import match, read_foreign
-from interceptor.training.notebook import offer_download
-from interceptor.training.recipe import load_recipe
-from interceptor.training.starts import Start, build
+from interceptor.training.stages import snapshots
+from interceptor.training.stages.legacy import match, read_foreign
+from interceptor.training.stages.notebook import offer_download
+from interceptor.training.stages.recipe import load_recipe
+from interceptor.training.stages.starts import Start, build
 from stage_runner import SMALL, Tiny, tiny_backbone
 
 

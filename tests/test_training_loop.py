@@ -15,10 +15,10 @@ import pytest
 import torch
 
 from interceptor.models import specialist
-from interceptor.training import snapshots
 from interceptor.training.checkpoints import CheckpointError
-from interceptor.training.stage_data import DataError
-from interceptor.training.starts import build
+from interceptor.training.stages import snapshots
+from interceptor.training.stages.data import DataError
+from interceptor.training.stages.starts import build
 from shard_maker import write_shards
 from stage_runner import Tiny, in_child, job, run, tiny_backbone, two_processes, waited
 

@@ -24,9 +24,9 @@ def ablate(
 ) -> None:
     """Train each specialist with its lens, with plain colours in its place, and without a module; compare them."""
     with training_extra():
-        from interceptor.training.ablation import BUDGET, ablate
         from interceptor.training.checkpoints import CheckpointError
         from interceptor.training.screen import override
+        from interceptor.training.specialists.ablation import BUDGET, ablate
     with usage(ValueError, CheckpointError), progress_bars() as progress:
         codes = specialists.split(",")
         jobs = [(code, code) for code in codes] + [("ll", "real")] * ("ll" in codes)

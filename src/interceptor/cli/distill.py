@@ -34,8 +34,8 @@ def distill(
     """Train the student (EfficientNet-Lite0) to say what a slower network says of a face."""
     with training_extra():
         from interceptor.training.checkpoints import CheckpointError
-        from interceptor.training.distill import DistillRun, Recipe
         from interceptor.training.screen import override
+        from interceptor.training.student.distill import DistillRun, Recipe
     from interceptor.runtime.weights import WeightError
 
     until = None if max_hours is None else time.monotonic() + 3600 * max_hours
@@ -59,7 +59,7 @@ def export_student_command(
     """Write a run's best student as ONNX, with its card: probability and thresholds fitted on crops of many sources."""
     with training_extra():
         from interceptor.training.checkpoints import CheckpointError, write_json
-        from interceptor.training.student_export import student_card, write_run
+        from interceptor.training.student.export import student_card, write_run
     from interceptor.datasets.crops import read_index
     from interceptor.evaluation.calibrate import calibrate, score_clips
     from interceptor.runtime.network import Network

@@ -13,9 +13,9 @@ from interceptor.cli.options import Format, OutputFormat, print_found, training_
 from interceptor.console import command_line, progress_bars, say, training_report, usage
 
 if TYPE_CHECKING:
-    from interceptor.training.localizer import LocalizerRun
-    from interceptor.training.localizer_data import Source
-    from interceptor.training.localizer_full import FullRun
+    from interceptor.training.localizers.data import Source
+    from interceptor.training.localizers.full import FullRun
+    from interceptor.training.localizers.trainer import LocalizerRun
 
 Report = Callable[[str, int, int, str], None]
 
@@ -51,7 +51,7 @@ def train_localizer(
     """Train localizers: pictures (or their tokens) are made once, then each member learns from them."""
     with training_extra():
         from interceptor.training.checkpoints import CheckpointError
-        from interceptor.training.localizer_sources import layout_sources
+        from interceptor.training.localizers.sources import layout_sources
     chosen = [f"members={','.join(members)}"] if members else []
 
     def told(path: Path, cause: str) -> None:
@@ -80,9 +80,9 @@ def export_localizer(
     """Write a run's members as ONNX with their card: one file over the base, or one for each network."""
     with training_extra():
         from interceptor.training.checkpoints import CheckpointError
-        from interceptor.training.localizer_card import export_localizer
-        from interceptor.training.localizer_full import FullRun
-        from interceptor.training.localizer_full_export import export_full
+        from interceptor.training.localizers.card import export_localizer
+        from interceptor.training.localizers.full import FullRun
+        from interceptor.training.localizers.full_export import export_full
     with usage(ValueError, CheckpointError, OSError), progress_bars() as progress:
         opened = _opened(run, training_report(progress))
         if isinstance(opened, FullRun):
@@ -116,7 +116,7 @@ def _mine(what: str, folder: Path, out: Path | None, output: Format) -> None:
 
 def _opened(folder: Path, report: Report) -> LocalizerRun | FullRun:
     """The run in a folder. Raises `CheckpointError`."""
-    from interceptor.training.localizer_run import opened
+    from interceptor.training.localizers.run import opened
 
     tier, settings, sources = opened(folder)
     return _run(tier, None, sources, folder, [f"{key}={value}" for key, value in settings.items()], report)
@@ -131,8 +131,8 @@ def _run(
     report: Report,
 ) -> LocalizerRun | FullRun:
     """The run of a tier. Raises `ValueError` for another tier."""
-    from interceptor.training.localizer import LocalizerRun, Recipe
-    from interceptor.training.localizer_full import HUB, FullRecipe, FullRun
+    from interceptor.training.localizers.full import HUB, FullRecipe, FullRun
+    from interceptor.training.localizers.trainer import LocalizerRun, Recipe
     from interceptor.training.screen import override
 
     if tier == "full":
@@ -156,7 +156,7 @@ def _folders(
     told: Callable[[Path, str], None],
 ) -> list[Source]:
     """The pictures of plain folders. Raises `ValueError`."""
-    from interceptor.training.localizer_sources import authentic_sources, edited_sources
+    from interceptor.training.localizers.sources import authentic_sources, edited_sources
 
     objects = dict(_named(text) for text in labels)
     kinds = [_named(text) for text in authentic]

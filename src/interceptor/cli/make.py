@@ -66,7 +66,7 @@ def prepare_specialists_command(
     with training_extra():
         from interceptor.training.checkpoints import CheckpointError
         from interceptor.training.export import load_base
-        from interceptor.training.specialist_prepare import Sources, prepare
+        from interceptor.training.specialists.prepare import Sources, prepare
     from interceptor.detect.detector import load_detector
 
     with usage(ValueError, CheckpointError), progress_bars() as progress:
@@ -116,7 +116,7 @@ def train_specialist_command(
     with training_extra():
         from interceptor.training.checkpoints import CheckpointError
         from interceptor.training.screen import override
-        from interceptor.training.specialist import Recipe, train_specialist
+        from interceptor.training.specialists.trainer import Recipe, train_specialist
     with usage(ValueError, CheckpointError), progress_bars() as progress:
         folder = out or Path("runs/specialists") / code
         recipe = override(Recipe(), settings or [])
@@ -155,8 +155,8 @@ def export_specialist_command(
     with training_extra():
         from interceptor.training.card import specialist_card
         from interceptor.training.checkpoints import CheckpointError, write_json
-        from interceptor.training.specialist import calibrate, read_run
-        from interceptor.training.specialist_export import write_head
+        from interceptor.training.specialists.export import write_head
+        from interceptor.training.specialists.trainer import calibrate, read_run
     with usage(ValueError, CheckpointError, FileNotFoundError):
         head, card = read_run(code, run or Path("runs/specialists") / code)
         card["data"] = json.loads((data / "data.json").read_text())

@@ -37,7 +37,7 @@ def recipes(output: OutputFormat = Format.text) -> None:
     """List the recipes: six specialists in three stages, and what each stage sets."""
     from rich.table import Table
 
-    from interceptor.training.recipe import STAGES, every_recipe
+    from interceptor.training.stages.recipe import STAGES, every_recipe
 
     found = every_recipe()
     if output is Format.json:
@@ -75,8 +75,8 @@ def _train_command(code: str) -> Callable[..., None]:
         until = None if max_hours is None else time.monotonic() + 3600 * max_hours
         with training_extra():
             from interceptor.training.checkpoints import CheckpointError
-            from interceptor.training.recipe import load_recipe
-            from interceptor.training.stage import Job, train_stage
+            from interceptor.training.stages.recipe import load_recipe
+            from interceptor.training.stages.stage import Job, train_stage
         from interceptor.report.files import ReportError
         from interceptor.report.training_run import write_run_page
 
@@ -112,7 +112,7 @@ def export_full(
     """Write a run's best specialist as ONNX for the scan's full tier, with its card and calibration."""
     with training_extra():
         from interceptor.training.checkpoints import CheckpointError
-        from interceptor.training.full_export import export_full_specialist
+        from interceptor.training.stages.full_export import export_full_specialist
     with usage(ValueError, CheckpointError):
         file, card = export_full_specialist(code, run, data, out)
     print_found({file.name: f"{file.stat().st_size / 1e6:.2f} MB", "calibration": card["calibration"]}, Format.text)

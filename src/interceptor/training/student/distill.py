@@ -26,8 +26,8 @@ from interceptor.metrics.classification import roc_auc
 from interceptor.models.student import BACKBONE, STAGES, Student, start
 from interceptor.runtime.network import Network
 from interceptor.training import checkpoints
-from interceptor.training.distill_data import UNKNOWN, DistillBatches, Faces, read_logits, teach
 from interceptor.training.features import images
+from interceptor.training.student.data import UNKNOWN, DistillBatches, Faces, read_logits, teach
 
 Report = Callable[[str, int, int, str], None]
 """(stage, done, total, note): how a run tells of its progress."""

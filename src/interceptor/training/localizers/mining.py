@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from interceptor.training.checkpoints import CheckpointError, write_bytes
-from interceptor.training.localizer_data import FULL, IGNORED, Sample
+from interceptor.training.localizers.data import FULL, IGNORED, Sample
 
 NEGATIVES, MISSES = LISTS = ("negatives", "misses")
 FIRES = 0.001
@@ -37,7 +37,7 @@ class Mined(NamedTuple):
 
 
 def truths(target: np.ndarray) -> np.ndarray:
-    """bool: the cells of a target uint8[..., h, w] (see `localizer_data`) that are forged."""
+    """bool: the cells of a target uint8[..., h, w] (see `data`) that are forged."""
     return (target >= FULL / 2) & (target != IGNORED)
 
 

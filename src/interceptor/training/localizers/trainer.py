@@ -21,14 +21,14 @@ from interceptor.models.localizer import GateAt, LocalizerDecoder
 from interceptor.runtime.network import Network
 from interceptor.training.checkpoints import CheckpointError, read_tensors, write_bytes, write_json, write_tensors
 from interceptor.training.export import BASE_NAME
-from interceptor.training.localizer_data import IGNORED, Sample, Source, as_stored, make, plan
-from interceptor.training.localizer_draws import draw_weights
-from interceptor.training.localizer_export import write_localizer
-from interceptor.training.localizer_loss import localisation_loss
-from interceptor.training.localizer_mining import mine, truths, write_list
-from interceptor.training.localizer_recipes import BASE, MEMBERS, STANDARD, Loss, Schedule, Tier, member
-from interceptor.training.localizer_run import begin, listed
-from interceptor.training.localizer_tokens import Tokens, cache_tokens
+from interceptor.training.localizers.data import IGNORED, Sample, Source, as_stored, make, plan
+from interceptor.training.localizers.draws import draw_weights
+from interceptor.training.localizers.export import write_localizer
+from interceptor.training.localizers.loss import localisation_loss
+from interceptor.training.localizers.mining import mine, truths, write_list
+from interceptor.training.localizers.recipes import BASE, MEMBERS, STANDARD, Loss, Schedule, Tier, member
+from interceptor.training.localizers.run import begin, listed
+from interceptor.training.localizers.tokens import Tokens, cache_tokens
 
 Report = Callable[[str, int, int, str], None]
 """(stage, done, in all, note)"""
@@ -98,7 +98,7 @@ class LocalizerRun:
         return card
 
     def mine(self, what: str, file: Path | None = None) -> int:
-        """Write the list `what` (see `localizer_mining`) of the base member's mistakes; returns their number."""
+        """Write the list `what` (see `mining`) of the base member's mistakes; returns their number."""
         train = self.train_tokens()
         rows = mine(what, train.samples, self._found(train))
         write_list(file or self.out / f"{what}.csv", rows)
@@ -236,7 +236,7 @@ def paint(model: LocalizerDecoder, data: Tokens, batch: int = 16) -> np.ndarray:
 def calibrate(samples: Sequence[Sample], targets: np.ndarray, maps: dict[str, np.ndarray]) -> dict[str, Any]:
     """On validation samples: where pixels are called, what the picture's score means, and its thresholds by kind.
 
-    `targets` uint8[n, h, w] as in `localizer_data`, `maps` the members' logits float[n, h, w].
+    `targets` uint8[n, h, w] as in `data`, `maps` the members' logits float[n, h, w].
     """
     stacked = np.stack(list(maps.values()), 1)
     weights = {name: MEMBERS[name].weight for name in maps if MEMBERS[name].weight}

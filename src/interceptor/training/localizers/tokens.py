@@ -16,7 +16,7 @@ from interceptor.media.tiles import fitted
 from interceptor.models.localizer import MAP, SIDE
 from interceptor.runtime.network import Network, cpu_count
 from interceptor.training.checkpoints import read_tensors, write_tensors
-from interceptor.training.localizer_data import IGNORED, Sample, make, target
+from interceptor.training.localizers.data import IGNORED, Sample, make, target
 
 
 @dataclass(frozen=True)

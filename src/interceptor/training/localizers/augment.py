@@ -7,8 +7,8 @@ import numpy as np
 
 from interceptor.forges.codecs import jpeg
 from interceptor.forges.pictures import ForgeError, forge
-from interceptor.training.localizer_data import FULL, IGNORED, altered
-from interceptor.training.localizer_recipes import Member
+from interceptor.training.localizers.data import FULL, IGNORED, altered
+from interceptor.training.localizers.recipes import Member
 
 Marked = tuple[np.ndarray, np.ndarray]
 """A picture uint8[h, w, 3] RGB and its mask uint8[h, w]: 1 = forged, `IGNORED` = not to be judged, else 0."""

@@ -1,4 +1,4 @@
-"""`interceptor prepare specialists`: many media through `specialist_data`, in a few processes, resumable."""
+"""`interceptor prepare specialists`: many media through `data`, in a few processes, resumable."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from interceptor.media import MediaError
 from interceptor.media.faces import FaceDetector
 from interceptor.runtime.network import Network, cpu_count
 from interceptor.training import checkpoints
-from interceptor.training import specialist_data as data
 from interceptor.training.features import foundation_network
+from interceptor.training.specialists import data
 
 Job = tuple[str, tuple[Any, ...], Path]
 """What to do, with what, and the file whose presence says that it is done."""

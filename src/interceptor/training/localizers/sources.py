@@ -12,7 +12,7 @@ from interceptor.datasets.masks import MaskError, joined
 from interceptor.datasets.pictures import Picture, authentic_pictures, by_stem, pair_folders
 from interceptor.media.errors import MediaError
 from interceptor.media.stills import read_still
-from interceptor.training.localizer_data import Source
+from interceptor.training.localizers.data import Source
 
 Shares = tuple[float, float]
 """Of pictures for validation and for the test."""

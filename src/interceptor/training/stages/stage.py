@@ -18,16 +18,17 @@ from torch.utils.tensorboard import SummaryWriter
 from interceptor import __version__
 from interceptor.datasets.shards import Shards
 from interceptor.media.enhancement import enhance
-from interceptor.training import checkpoints, snapshots
+from interceptor.training import checkpoints
 from interceptor.training.checkpoints import CheckpointError
-from interceptor.training.loop import Loop
-from interceptor.training.notebook import offer_download
-from interceptor.training.recipe import Recipe
 from interceptor.training.screen import Report
-from interceptor.training.specialist import standardise_tokens
-from interceptor.training.stage_data import DataError, Plan, crop_convention, plan
-from interceptor.training.starts import Start, build
-from interceptor.training.token_store import TokenStore, open_tokens
+from interceptor.training.specialists.trainer import standardise_tokens
+from interceptor.training.stages import snapshots
+from interceptor.training.stages.data import DataError, Plan, crop_convention, plan
+from interceptor.training.stages.loop import Loop
+from interceptor.training.stages.notebook import offer_download
+from interceptor.training.stages.recipe import Recipe
+from interceptor.training.stages.starts import Start, build
+from interceptor.training.stages.token_store import TokenStore, open_tokens
 
 PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
 LAST_FINAL = "stage4_final"

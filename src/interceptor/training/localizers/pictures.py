@@ -13,7 +13,7 @@ import numpy as np
 from interceptor.forges.pictures import ForgeError
 from interceptor.runtime.network import cpu_count
 from interceptor.training.checkpoints import CheckpointError, write_bytes
-from interceptor.training.localizer_data import Sample, make
+from interceptor.training.localizers.data import Sample, make
 
 REFUSED = ".refused"
 """Suffix of the empty file that stands for a sample that no forge works on."""
@@ -21,7 +21,7 @@ REFUSED = ".refused"
 
 @dataclass(frozen=True)
 class Pictures:
-    """Samples, the PNG of each (colours, and the mask of `localizer_data.make` for a fourth channel), forged shares."""
+    """Samples, the PNG of each (colours, and the mask of `data.make` for a fourth channel), forged shares."""
 
     samples: Sequence[Sample]
     files: Sequence[Path]

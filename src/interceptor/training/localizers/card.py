@@ -7,8 +7,8 @@ from pathlib import Path
 
 from interceptor.training import checkpoints
 from interceptor.training.export import BASE_NAME
-from interceptor.training.localizer import load_members, read_run
-from interceptor.training.localizer_export import write_localizer
+from interceptor.training.localizers.export import write_localizer
+from interceptor.training.localizers.trainer import load_members, read_run
 
 LICENCE = (
     "Apache-2.0 for this project's decoders. The base is the image tower of CLIP ViT-B/16 (OpenAI, MIT). The pictures "

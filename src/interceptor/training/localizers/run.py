@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from interceptor.training.checkpoints import CheckpointError, write_json
-from interceptor.training.localizer_data import Sample, Source
-from interceptor.training.localizer_mining import mine, read_list, write_list
-from interceptor.training.localizer_recipes import Tier
+from interceptor.training.localizers.data import Sample, Source
+from interceptor.training.localizers.mining import mine, read_list, write_list
+from interceptor.training.localizers.recipes import Tier
 
 Found = Callable[[], Iterable[tuple[np.ndarray, np.ndarray]]]
 """For each training sample the logits of the member that is mined, and the target."""

@@ -21,15 +21,16 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
 from interceptor.datasets.shards import Shards
-from interceptor.training import checkpoints, snapshots
-from interceptor.training.balance import batches, epoch_draws
-from interceptor.training.losses import class_weights, loss
-from interceptor.training.recipe import Recipe
-from interceptor.training.scoring import Encode, score_rows
+from interceptor.training import checkpoints
 from interceptor.training.screen import Report
-from interceptor.training.stage_data import Batch, Chunk, Plan, Samples, on
-from interceptor.training.starts import Trained
-from interceptor.training.validation import Scores, details, gathered, keep_worst, measure
+from interceptor.training.stages import snapshots
+from interceptor.training.stages.balance import batches, epoch_draws
+from interceptor.training.stages.data import Batch, Chunk, Plan, Samples, on
+from interceptor.training.stages.losses import class_weights, loss
+from interceptor.training.stages.recipe import Recipe
+from interceptor.training.stages.scoring import Encode, score_rows
+from interceptor.training.stages.starts import Trained
+from interceptor.training.stages.validation import Scores, details, gathered, keep_worst, measure
 
 
 @dataclass

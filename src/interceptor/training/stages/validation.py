@@ -12,7 +12,7 @@ import numpy as np
 from interceptor.datasets.shards import Shards
 from interceptor.metrics.calibration import Platt
 from interceptor.metrics.classification import log_loss, roc_auc
-from interceptor.training.stage_data import NAMES, DataError
+from interceptor.training.stages.data import NAMES, DataError
 
 WORST = 12
 """Errors that are kept as pictures."""

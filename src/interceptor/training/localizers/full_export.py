@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from interceptor.models.localizer_full import FullLocalizer
 from interceptor.training import checkpoints
 from interceptor.training.export import OPSET
-from interceptor.training.localizer import calibrate
-from interceptor.training.localizer_checkpoints import read_checkpoint
-from interceptor.training.localizer_full import FullRun, painted
-from interceptor.training.localizer_recipes import MEMBERS
+from interceptor.training.localizers.checkpoints import read_checkpoint
+from interceptor.training.localizers.full import FullRun, painted
+from interceptor.training.localizers.recipes import MEMBERS
+from interceptor.training.localizers.trainer import calibrate
 
 LICENCE = (
     "Apache-2.0 for this project's code. The pictures that the networks were trained on, and the weights their "

@@ -13,11 +13,11 @@ from interceptor.training import checkpoints
 from interceptor.training.card import LICENCE
 from interceptor.training.checkpoints import CheckpointError
 from interceptor.training.folding import folded
-from interceptor.training.recipe import Recipe
-from interceptor.training.scoring import read_specialist, score_rows
-from interceptor.training.specialist_export import write_specialist
-from interceptor.training.stage_data import Batch, plan
-from interceptor.training.validation import measure
+from interceptor.training.specialists.export import write_specialist
+from interceptor.training.stages.data import Batch, plan
+from interceptor.training.stages.recipe import Recipe
+from interceptor.training.stages.scoring import read_specialist, score_rows
+from interceptor.training.stages.validation import measure
 
 CLOSE = 1e-3
 """Largest difference of a logit before and after folding."""

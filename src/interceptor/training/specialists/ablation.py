@@ -29,8 +29,17 @@ from interceptor.models.branches import GRID
 from interceptor.models.specialist import SpecialistHead
 from interceptor.training import checkpoints
 from interceptor.training.screen import Report
-from interceptor.training.specialist import TOKEN_WIDTH, Pairs, Recipe, fit, new_head, read_pairs, scores, standardise
-from interceptor.training.specialist_data import RGB
+from interceptor.training.specialists.data import RGB
+from interceptor.training.specialists.trainer import (
+    TOKEN_WIDTH,
+    Pairs,
+    Recipe,
+    fit,
+    new_head,
+    read_pairs,
+    scores,
+    standardise,
+)
 
 ARMS = ("lens", "rgb", "plain")
 AUC = RANK_MEASURES["auc"]

@@ -18,9 +18,9 @@ from interceptor.datasets.shards import Shards
 from interceptor.lenses import LENSES, Abstain
 from interceptor.lenses.half import half
 from interceptor.media.enhancement import enhance
-from interceptor.training.balance import Draw
-from interceptor.training.recipe import Recipe
-from interceptor.training.views import Augmentation
+from interceptor.training.stages.balance import Draw
+from interceptor.training.stages.recipe import Recipe
+from interceptor.training.stages.views import Augmentation
 
 TRIES = 20
 """Samples drawn instead of one whose lens abstains, before the run gives up."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional as F
 
-from interceptor.training.localizer_data import FULL, IGNORED
-from interceptor.training.localizer_recipes import Loss
+from interceptor.training.localizers.data import FULL, IGNORED
+from interceptor.training.localizers.recipes import Loss
 
 
 def focal_loss(logits: Tensor, truth: Tensor, judged: Tensor, alpha: float, gamma: float) -> Tensor:
@@ -31,7 +31,7 @@ def dice_loss(logits: Tensor, truth: Tensor, judged: Tensor) -> Tensor:
 
 
 def localisation_loss(logits: Tensor, targets: Tensor, loss: Loss) -> Tensor:
-    """Weighted sum of both, of logits `[n, h, w]` against `targets` uint8 `[n, h, w]` as in `localizer_data`; ignored
+    """Weighted sum of both, of logits `[n, h, w]` against `targets` uint8 `[n, h, w]` as in `data`; ignored
     cells have no part in either.
     """
     judged = (targets != IGNORED).float()

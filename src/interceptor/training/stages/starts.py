@@ -16,11 +16,11 @@ from interceptor.models.branches import module_spec
 from interceptor.models.foundation import ARCHITECTURE, base_from_timm
 from interceptor.models.specialist import SpecialistModel
 from interceptor.runtime.weights import FOLDER as SHIPPED
-from interceptor.training import snapshots
 from interceptor.training.checkpoints import CheckpointError, sha256
 from interceptor.training.export import load_base
-from interceptor.training.legacy import match, read_foreign
-from interceptor.training.recipe import Recipe
+from interceptor.training.stages import snapshots
+from interceptor.training.stages.legacy import match, read_foreign
+from interceptor.training.stages.recipe import Recipe
 
 FOUNDATION = "clip_vit_b16"
 BASE_FILE = SHIPPED / "foundation.safetensors"

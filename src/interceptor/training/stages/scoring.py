@@ -15,13 +15,13 @@ from torch.utils.data import DataLoader
 from interceptor.datasets.shards import Shards
 from interceptor.models.branches import module_spec
 from interceptor.models.specialist import SpecialistModel
-from interceptor.training import snapshots
-from interceptor.training.balance import Draw
 from interceptor.training.checkpoints import CheckpointError
-from interceptor.training.recipe import Recipe
-from interceptor.training.stage_data import Batch, Samples, on
-from interceptor.training.starts import Trained, new_backbone
-from interceptor.training.validation import Scores, gathered
+from interceptor.training.stages import snapshots
+from interceptor.training.stages.balance import Draw
+from interceptor.training.stages.data import Batch, Samples, on
+from interceptor.training.stages.recipe import Recipe
+from interceptor.training.stages.starts import Trained, new_backbone
+from interceptor.training.stages.validation import Scores, gathered
 
 Encode = Callable[[Batch], Tensor]
 """What a network is given of a batch: its crops, or a frozen backbone's tokens of them."""

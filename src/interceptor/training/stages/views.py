@@ -22,7 +22,7 @@ import torch
 from torchvision.transforms import v2
 
 from interceptor.media.clips import FaceClip, Mouth, NativeCrop
-from interceptor.training.recipe import Recipe
+from interceptor.training.stages.recipe import Recipe
 
 MARGIN = 4
 """A picture is mirrored outwards by this part of its side before it is turned, so that no black corner comes in."""

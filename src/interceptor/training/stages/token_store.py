@@ -12,7 +12,7 @@ from torch import Tensor
 
 from interceptor.models.backbones import Backbone
 from interceptor.models.branches import GRID
-from interceptor.training.recipe import Recipe
+from interceptor.training.stages.recipe import Recipe
 
 
 class TokenStore:

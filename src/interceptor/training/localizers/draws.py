@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from interceptor.training.localizer_data import Sample
-from interceptor.training.localizer_recipes import Member
+from interceptor.training.localizers.data import Sample
+from interceptor.training.localizers.recipes import Member
 
 
 def draw_weights(

@@ -52,7 +52,7 @@ class Member:
     """Forgeries that cover more than this share are left out."""
     draws: tuple[tuple[str, float], ...] = ()
     """What is drawn more often, and how many times as often: `area<SHARE`, `negatives` or `misses` (see
-    `localizer_mining`).
+    `mining`).
     """
     error_levels: bool = False
     """Error level analysis as a fourth channel."""

@@ -19,15 +19,15 @@ from interceptor.media.inputs import network_input
 from interceptor.models.localizer import GateAt
 from interceptor.models.localizer_full import FullLocalizer
 from interceptor.training.checkpoints import CheckpointError, adam_state, read_tensors, restore_adam, write_json
-from interceptor.training.localizer_augment import as_target, augmented
-from interceptor.training.localizer_checkpoints import Architecture, Checkpoint, read_checkpoint, write_checkpoint
-from interceptor.training.localizer_data import IGNORED, Source, plan
-from interceptor.training.localizer_draws import draw_weights
-from interceptor.training.localizer_loss import localisation_loss
-from interceptor.training.localizer_mining import FIRES, mine, truths, write_list
-from interceptor.training.localizer_pictures import Pictures, cache_pictures
-from interceptor.training.localizer_recipes import BASE, MEMBERS, Member, Tier, member
-from interceptor.training.localizer_run import begin, listed
+from interceptor.training.localizers.augment import as_target, augmented
+from interceptor.training.localizers.checkpoints import Architecture, Checkpoint, read_checkpoint, write_checkpoint
+from interceptor.training.localizers.data import IGNORED, Source, plan
+from interceptor.training.localizers.draws import draw_weights
+from interceptor.training.localizers.loss import localisation_loss
+from interceptor.training.localizers.mining import FIRES, mine, truths, write_list
+from interceptor.training.localizers.pictures import Pictures, cache_pictures
+from interceptor.training.localizers.recipes import BASE, MEMBERS, Member, Tier, member
+from interceptor.training.localizers.run import begin, listed
 
 Report = Callable[[str, int, int, str], None]
 """(stage, done, in all, note)"""
@@ -95,7 +95,7 @@ class FullRun:
         return {name: self._train(name, train, val) for name in self.names}
 
     def mine(self, what: str, file: Path | None = None) -> int:
-        """Write the list `what` (see `localizer_mining`) of the base member's mistakes; returns their number."""
+        """Write the list `what` (see `mining`) of the base member's mistakes; returns their number."""
         train = self.train_pictures()
         rows = mine(what, train.samples, self._found(train))
         write_list(file or self.out / f"{what}.csv", rows)

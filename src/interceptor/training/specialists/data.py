@@ -6,7 +6,7 @@ augmentation, and lenses and tokens are stored. One file of tensors for each med
 A stored file holds `tokens` float16[m, 49, 3072] of m distinct crops and, for a task `t` seen through the lens `l`,
 `t.l.rows` int32[k, 2] (rows of `tokens`, authentic and forged) and `t.l.seen` float16[k, 2, 3, 112, 112]. Tasks are the
 forge's codes, `swap` (av, the sound of somebody else) and `real` (forgeries that were collected, not made). The lens
-`rgb` is no lens: the crop itself, which `training/ablation.py` puts in a lens's place.
+`rgb` is no lens: the crop itself, which `training/specialists/ablation.py` puts in a lens's place.
 
 Tokens cost a hundred times what a lens costs. So training moments are forged many times more for the lens alone: both
 of such a pair have the row of the untouched face, whose tokens cannot tell them apart.

@@ -1,0 +1,1 @@
+"""How the pixel localizers are trained."""

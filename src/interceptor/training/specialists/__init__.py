@@ -1,0 +1,1 @@
+"""How the standard specialists are trained on the shared base."""

@@ -1,0 +1,1 @@
+"""Staged training of full specialists."""

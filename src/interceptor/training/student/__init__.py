@@ -1,0 +1,1 @@
+"""How the fast student is distilled."""
