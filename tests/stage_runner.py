@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import socket
@@ -84,6 +85,7 @@ def in_child(work: Callable[[], Any], **environment: str) -> int:
     if child:
         return child
     status = 1
+    gc.freeze()  # what the parent left to collect may wait, when it goes, for threads that only the parent has
     try:
         os.environ.update(environment)
         torch.set_num_threads(1)
