@@ -84,14 +84,6 @@ def test_the_augmentation_treats_both_of_a_pair_alike_and_mirrors_landmarks() ->
         assert one.neighbours.shape == moment.neighbours.shape
 
 
-def test_files_of_one_video_share_a_split() -> None:
-    names = ("lrs3demo_gt_0gks6ceq4eQ_00006.webm", "lrs3_sv_0gks6ceq4eQ_00005.mp4")
-    assert len({specialist_data.split_of(Path(name)) for name in names}) == 1
-    splits = [specialist_data.split_of(Path(f"{i}.mp4")) for i in range(400)]
-    assert 0.15 < splits.count("test") / 400 < 0.25
-    assert 0.1 < splits.count("val") / 400 < 0.2
-
-
 def test_stored_pairs_come_back_and_equal_crops_are_looked_at_once(tmp_path: Path) -> None:
     calls = []
 

@@ -18,6 +18,7 @@ import torch
 from interceptor import __version__
 from interceptor.datasets.crops import Crop, read_index
 from interceptor.datasets.faces import media_files
+from interceptor.datasets.splits import Split, first_word, split_of
 from interceptor.media import MediaError
 from interceptor.media.faces import FaceDetector
 from interceptor.runtime.network import Network, cpu_count
@@ -107,7 +108,7 @@ def _pictures(sources: Sources, out: Path) -> list[Job]:
     for folder in sources.authentic:
         files = list(media_files([folder]))
         chosen = [files[i] for i in np.linspace(0, len(files) - 1, min(len(files), sources.stills)).astype(int)]
-        jobs += [("pictures", (p,), data.file_of(out, "pictures", data.split_of(p), p)) for p in chosen]
+        jobs += [("pictures", (p,), data.file_of(out, "pictures", split_of(p), p)) for p in chosen]
     return jobs
 
 
@@ -115,7 +116,7 @@ def _collected(sources: Sources, out: Path) -> list[Job]:
     """Training pairs from the split `train`; those of `val` serve the figures."""
     jobs: list[Job] = []
     for folder in sources.collected:
-        parts: tuple[tuple[str, data.Split, int], ...] = (
+        parts: tuple[tuple[str, Split, int], ...] = (
             ("train", "train", sources.pairs),
             ("val", "test", sources.pairs // 2),
         )
@@ -138,13 +139,13 @@ def _swaps(files: list[Path], out: Path) -> list[Job]:
     """Each clip of talk beside the others of its folder, source (the first word of its name) and split."""
 
     def kind(path: Path) -> tuple[Path, str, str]:
-        return path.parent, path.stem.split("_")[0], data.split_of(path)
+        return path.parent, first_word(path), split_of(path)
 
     return [
         (
             "talk",
             (path, [other for other in files if other != path and kind(other) == kind(path)]),
-            data.file_of(out, "talk", data.split_of(path), path),
+            data.file_of(out, "talk", split_of(path), path),
         )
         for path in files
     ]
