@@ -10,9 +10,11 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from face_maker import face_clip
 from interceptor.cli import app
 from interceptor.datasets.crops import read_index
 from interceptor.datasets.samples import moments
+from interceptor.detect.detector import load_detector
 from interceptor.detect.ensemble import Abstention, weighted_ensemble
 from interceptor.detect.specialists import Specialists
 from interceptor.lenses import LENSES
@@ -105,6 +107,26 @@ def test_stored_pairs_come_back_and_equal_crops_are_looked_at_once(tmp_path: Pat
     np.testing.assert_allclose(seen[1], half("ll", LENSES["ll"].look(other))[0], atol=1e-3)
     with pytest.raises(CheckpointError, match="no pairs of 'cm'"):
         read_pairs(tmp_path, "train", "cm", "cm")
+
+
+def test_a_clip_becomes_pairs_of_its_split(tmp_path: Path, weights_folder: Path) -> None:
+    detector = load_detector(weights_folder)
+    for_lens = specialist_data.FOR_LENS
+    for name, split, each in (
+        ("vox_00015", "train", 1 + for_lens),
+        ("hyperlips_video2", "val", 1),
+        ("hdtf_5", "test", 1),
+    ):
+        made = specialist_data.forge_pictures(face_clip(tmp_path / f"{name}.mp4"), tmp_path / "data", detector, tokens)
+        count, rest = divmod(made["ll.ll"], each)
+        assert count > 0
+        assert rest == 0
+        assert made["tm.tm"] == made["ll.ll"]
+        pairs = read_pairs(tmp_path / "data", split, "ll", "ll")
+        assert pairs.for_lens.sum() == count * (each - 1)
+        assert (pairs.seen[:, 0] != pairs.seen[:, 1]).any(-1).any(-1).any(-1).all()
+        others = {"train": (count, None), "val": (None, None), "test": (count, count)}
+        assert (made.get("ll.rgb"), made.get("ll.cm")) == others[split]
 
 
 def test_collected_pairs_are_seen_by_low_light(tmp_path: Path) -> None:

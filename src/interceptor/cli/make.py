@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -72,8 +73,9 @@ def prepare_specialists_command(
     with usage(ValueError, CheckpointError), progress_bars() as progress:
         report = training_report(progress)
         sources = Sources(authentic or [], talk or [], collected or [], stills, pairs)
+        make_detector = partial(load_detector, threads=1)  # several processes share the cores
         card = prepare(
-            sources, load_base(base), out, load_detector, lambda done, total: report("media", done, total, "")
+            sources, load_base(base), out, make_detector, lambda done, total: report("media", done, total, "")
         )
     print_found({"out": str(out), **card["last_run"]}, Format.text)
 
@@ -159,7 +161,6 @@ def export_specialist_command(
         from interceptor.training.specialists.trainer import calibrate, read_run
     with usage(ValueError, CheckpointError, FileNotFoundError):
         head, card = read_run(code, run or Path("runs/specialists") / code)
-        card["data"] = json.loads((data / "data.json").read_text())
         file = out / f"specialist_{code}.onnx"
         write_head(head, file)
         platt = calibrate(code, head, data)

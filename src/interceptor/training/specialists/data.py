@@ -45,8 +45,8 @@ Tokens = Callable[[np.ndarray], np.ndarray]
 
 SECONDS, MOMENTS = 6.0, 6
 """Of each video: how much is read, and how many moments become pairs for each family."""
-FOR_LENS = 8
-"""Further pairs of each training moment and family, for the lens alone."""
+FOR_LENS = 4
+"""Further pairs of each training moment and family, for the lens alone: more than a run of 300 steps draws."""
 TALK_SECONDS, DRAWS = 8.0, 40
 """Of each clip of talk: how much is read, and how many pairs each of shifts and swaps gives."""
 GRID = 8
@@ -104,9 +104,9 @@ def file_of(out: Path, kind: str, split: Split, path: Path) -> Path:
 def forge_pictures(path: Path, out: Path, detector: FaceDetector, tokens: Tokens) -> dict[str, int]:
     """Cut a video or picture, forge its moments by the five families that change pictures, and store the pairs.
 
-    Training pairs get the augmentation and the lens of their own family; those of `val` and `test` are left as they
-    are and seen through every lens. Faces that a forge refuses give no pair. Raises `MediaError` for a file that cannot
-    be read.
+    Training pairs get the augmentation; those of `val` and `test` are left as they are. Those of `test` are seen
+    through every lens, others through that of their own family. Faces that a forge refuses give no pair. Raises
+    `MediaError` for a file that cannot be read.
     """
     split = split_of(path)
     pairs = Pairs(tokens)
@@ -118,9 +118,11 @@ def forge_pictures(path: Path, out: Path, detector: FaceDetector, tokens: Tokens
             try:
                 if split != "train":
                     forged = FAMILIES[code].forge(moment, rng)
-                    seen_by = [lens for lens in LENSES if pairs.add(code, lens, forged.real, forged.fake)]
-                    if code in seen_by:
+                    if pairs.add(code, code, forged.real, forged.fake) and split == "test":
                         pairs.add(code, RGB, forged.real, forged.fake)
+                    for lens in LENSES if split == "test" else ():
+                        if lens != code:
+                            pairs.add(code, lens, forged.real, forged.fake)
                 elif (seen := only(code, moment)) is not None:
                     # One draw for all families: where both are the face as it was, tokens are computed once.
                     _train_on(code, seen, pairs, rng, augment.draw_clip(np.random.default_rng([*seed, 0])))
@@ -141,8 +143,8 @@ def _train_on(
 ) -> None:
     forged = FAMILIES[code].forge(moment, rng)
     real, fake = treat(forged.real), treat(forged.fake)
-    if pairs.add(code, code, real, fake, tokens_of):
-        pairs.add(code, RGB, real, fake, tokens_of)
+    if pairs.add(code, code, real, fake, tokens_of) and tokens_of is None:
+        pairs.add(code, RGB, real, fake)
 
 
 def colours(clip: FaceClip) -> np.ndarray:
