@@ -206,25 +206,25 @@ def _found(data: Path, split: Split, task: str, code: str) -> Pairs | None:
 
 
 @torch.no_grad()
-def standardise_tokens(head: SpecialistHead, tokens: torch.Tensor) -> None:
-    """Set `mean` and `std` of a token fusion by some training tokens, float[m, 49, width]."""
-    some = tokens.float().flatten(0, 1)
-    head.fusion.mean.copy_(some.mean(0))
-    head.fusion.std.copy_(some.std(0).clamp_min(1e-3))
-
-
-@torch.no_grad()
-def standardise(head: SpecialistHead, pairs: Pairs, sample: int = 256, looks: int = 16) -> None:
-    """Bring what the fusion adds up to one scale, on some of the training pairs.
+def standardise_fusion(head: SpecialistHead, tokens: Tensor, seen: Tensor) -> None:
+    """Bring what a token fusion adds up to one scale, by some training samples: tokens float[m, 49, width] and lenses
+    float[k, 3, h, w].
 
     Tokens: its `mean` and `std`. What the module makes of a lens is small at first, and is not heard for a hundred
     steps: the first weights on its features are divided by their standard deviation.
     """
-    standardise_tokens(head, pairs.tokens[:: max(1, len(pairs.tokens) // sample)])
+    some = tokens.float().flatten(0, 1)
+    head.fusion.mean.copy_(some.mean(0))
+    head.fusion.std.copy_(some.std(0).clamp_min(1e-3))
     if isinstance(head.module, SpecialistModule):
-        seen = pairs.seen[:: max(1, len(pairs.seen) // looks)].flatten(0, 1).float()
-        features = copy.deepcopy(head.module).train()(seen.contiguous(memory_format=torch.channels_last))
+        features = copy.deepcopy(head.module).train()(seen.float().contiguous(memory_format=torch.channels_last))
         head.fusion.features.weight.div_(features.std((0, 2, 3)).clamp_min(1e-3))
+
+
+def standardise(head: SpecialistHead, pairs: Pairs, sample: int = 256, looks: int = 16) -> None:
+    """`standardise_fusion` by some of the training pairs."""
+    tokens = pairs.tokens[:: max(1, len(pairs.tokens) // sample)]
+    standardise_fusion(head, tokens, pairs.seen[:: max(1, len(pairs.seen) // looks)].flatten(0, 1))
 
 
 @torch.no_grad()

@@ -9,31 +9,30 @@ from pathlib import Path
 from typing import Any
 
 import lightning
-import numpy as np
 import torch
 from lightning.fabric import Fabric
-from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from interceptor import __version__
 from interceptor.datasets.shards import Shards
-from interceptor.media.enhancement import enhance
 from interceptor.training import checkpoints
 from interceptor.training.checkpoints import CheckpointError
 from interceptor.training.screen import Report
-from interceptor.training.specialists.trainer import standardise_tokens
+from interceptor.training.specialists.trainer import standardise_fusion
 from interceptor.training.stages import snapshots
-from interceptor.training.stages.data import DataError, Plan, crop_convention, plan
+from interceptor.training.stages.balance import Draw
+from interceptor.training.stages.data import DataError, Plan, Samples, crop_convention, on, plan
 from interceptor.training.stages.loop import Loop
 from interceptor.training.stages.notebook import offer_download
 from interceptor.training.stages.recipe import Recipe
+from interceptor.training.stages.scoring import Encode
 from interceptor.training.stages.starts import Start, build
 from interceptor.training.stages.token_store import TokenStore, open_tokens
 
 PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
 LAST_FINAL = "stage4_final"
-STANDARD, BATCH = 128, 16
-"""Training crops whose tokens say what is usual, and how many are computed at once."""
+STANDARD, LOOKS, BATCH = 128, 32, 16
+"""Training samples whose tokens say what is usual, how many of their lenses do, and how many are seen at once."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +100,9 @@ def train_stage(
         write_card(loop, finished=False)
         after_epoch(job.folder)
 
-    encode = _encoder(job, start, shards, chosen, fabric)
+    encode = _encoder(job, start, shards, fabric)
+    if recipe.fusion == "tokens" and start.facts["what"] != "specialist":
+        _standardise(job, start, shards, chosen, encode, fabric.device)
     loop = Loop(
         fabric, start.trained, encode, shards, job.code, chosen, recipe, job.folder, facts, report, remark, measured
     )
@@ -201,24 +202,27 @@ def _counts(shards: Shards, chosen: Plan) -> dict[str, Any]:
     }
 
 
-def _encoder(job: Job, start: Start, shards: Shards, chosen: Plan, fabric: Fabric) -> Callable[[Any], Tensor]:
+def _encoder(job: Job, start: Start, shards: Shards, fabric: Fabric) -> Encode:
     """What turns a batch into what the network takes."""
     if not job.recipe.frozen:
         return lambda batch: batch.crops
     store = open_tokens(job.data, len(shards.rows), start.model.backbone, job.recipe, fabric.device)
-    if job.recipe.fusion == "tokens" and start.facts["what"] != "specialist":
-        train = [i for chunk in chosen.chunks for i in chunk.places]
-        some = train[:: max(1, len(train) // STANDARD)][:STANDARD]
-        crops = np.stack([enhance(shards.read(i, ()).crops[0], job.recipe.preprocessing) for i in some])
-        tokens = [
-            store(
-                torch.tensor(some[at : at + BATCH]),
-                torch.from_numpy(crops[at : at + BATCH]).permute(0, 3, 1, 2).to(fabric.device),
-            )
-            for at in range(0, len(some), BATCH)
-        ]
-        standardise_tokens(start.model.head, torch.cat(tokens).cpu())
     return lambda batch: store(batch.rows, batch.crops)
+
+
+@torch.no_grad()
+def _standardise(job: Job, start: Start, shards: Shards, chosen: Plan, encode: Encode, device: torch.device) -> None:
+    """Bring what a fresh token fusion adds up to one scale, by some training samples."""
+    train = [i for chunk in chosen.chunks for i in chunk.places]
+    some = train[:: max(1, len(train) // STANDARD)][:STANDARD]
+    samples = Samples(shards, job.code, job.recipe, train, training=True)
+    parts = [samples[[Draw(i, i) for i in some[at : at + BATCH]]] for at in range(0, len(some), BATCH)]
+    if job.recipe.frozen:
+        tokens = [encode(on(device, part, channels_last=False)).cpu() for part in parts]
+    else:
+        tokens = [start.model.backbone.eval()(part.crops)[0] for part in parts]
+    seen = torch.cat([part.lens for part in parts])
+    standardise_fusion(start.model.head, torch.cat(tokens), seen[:: max(1, len(seen) // LOOKS)])
 
 
 def _finish(job: Job, remark: Callable[[str], None]) -> None:
