@@ -58,8 +58,9 @@ def lines(result: Result) -> list[dict[str, Any]]:
     return [json.loads(line) for line in result.stdout.splitlines()]
 
 
-def test_a_line_of_json_for_each_file(shared: list, media: dict[str, Path]) -> None:
-    done = run(media["clip"], media["nobody"], media["nobody"], "--format", "json", "--frames", 9, "--fpr", 0.01)
+def test_a_line_of_json_for_each_file(shared: list, media: dict[str, Path], tmp_path: Path) -> None:
+    copy = shutil.copy(media["nobody"], tmp_path / "copy.png")
+    done = run(media["clip"], media["nobody"], copy, "--format", "json", "--frames", 9, "--fpr", 0.01)
     assert (done.exit_code, done.stderr) == (0, "")
     clip, nobody, again = lines(done)
     assert [clip["path"], nobody["path"]] == [str(media["clip"]), str(media["nobody"])]
@@ -67,7 +68,8 @@ def test_a_line_of_json_for_each_file(shared: list, media: dict[str, Path]) -> N
     assert set(clip) == set(nobody) == set(ScanResult.model_fields) - {"evidence", "picture_evidence"}
     assert isinstance(clip["probability"], float)
     assert (nobody["verdict"], nobody["probability"]) == ("no_face", None)
-    assert {k: v for k, v in again.items() if k != "timings"} == {k: v for k, v in nobody.items() if k != "timings"}
+    own = ("path", "timings")
+    assert {k: v for k, v in again.items() if k not in own} == {k: v for k, v in nobody.items() if k not in own}
     settings = {"frames": 9, "fpr": 0.01, "tier": "standard", "specialists": None, "models": None, "evidence": False}
     assert shared == [settings]
 
@@ -168,6 +170,15 @@ def test_folders_and_globs(shared: list, media: dict[str, Path], tmp_path: Path)
     assert scanned("?") == ["a/1.png", "a/deep/2.png", "b/3.png", "b/4.jpeg"]
 
 
+def test_a_file_named_twice_is_scanned_once(shared: list, media: dict[str, Path], tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    shutil.copy(media["nobody"], tmp_path / "in" / "1.png")
+    (tmp_path / "in" / "link.png").symlink_to("1.png")
+    done = run(tmp_path / "in", tmp_path / "in" / "1.png", tmp_path / "in" / ".." / "in" / "1.png", "--format", "json")
+    assert [Path(line["path"]).name for line in lines(done)] == ["1.png", "link.png"], "a link is a name of its own"
+    assert done.stderr.count("1.png: named more than once, looked at once") == 2
+
+
 def test_a_folder_that_cannot_be_read(
     shared: list, media: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -243,7 +254,7 @@ def test_a_report_that_fails_on_the_way_does_not_lose_the_results(
         raise ReportError(f"{path}: cannot be written: No space left on device")
 
     monkeypatch.setattr(html_report, "write_atomically", full)
-    paths = [media["nobody"]] * 3
+    paths = [shutil.copy(media["nobody"], tmp_path / f"{number}.png") for number in range(3)]
     done = run(*paths, "--html", tmp_path / "pages", "--json", tmp_path / "all.json", "--format", "json")
     assert done.exit_code == 2
     assert len(lines(done)) == len(json.loads((tmp_path / "all.json").read_text())) == 3
@@ -268,7 +279,8 @@ def test_a_report_takes_results_as_they_come(
 
     monkeypatch.setattr(scanner, "scan", counting)
     monkeypatch.setattr(html_report, "write_html", write)
-    assert run(media["face"], media["nobody"], media["face"], "--html", tmp_path / "pages").exit_code == 0
+    copy = shutil.copy(media["face"], tmp_path / "copy.png")
+    assert run(media["face"], media["nobody"], copy, "--html", tmp_path / "pages").exit_code == 0
     assert len(scanned) == 3
 
 

@@ -97,6 +97,7 @@ def test_a_result_can_be_checked_later(scanner: Scanner, weights_folder: Path, m
         name: hashlib.sha256((weights_folder / name).read_bytes()).hexdigest()
         for name in ("centerface.onnx", "foundation.safetensors", "localizer.onnx", "screen.onnx")
     }
+    assert "localizer.onnx" not in scanner.scan(media["clip"]).versions.weights, "not used for a video"
     again = scanner.scan(str(media["face"]))
     assert again.probability == result.probability
 

@@ -16,6 +16,7 @@ from interceptor.cli import app
 from interceptor.detect.full import VARIABLE, models_folder
 from interceptor.detect.router import parse_choice
 from interceptor.detect.scan import Scanner
+from interceptor.detect.screen import ScreenNetwork, Seen
 from tiny_specialists import SECONDS, copied, quick_screen, voice, write_card, write_network
 
 quick = pytest.fixture(scope="module", autouse=True)(quick_screen)
@@ -103,6 +104,49 @@ def test_missing_and_damaged_files_are_named_and_the_scan_goes_on(house: Path, m
     assert result.full["cm"].probability is not None
     assert "full_ll.onnx" in result.full["ll"].reason
     assert result.probability is not None
+
+
+def test_networks_that_cannot_be_used_are_named_and_the_scan_goes_on(
+    house: Path, models: Path, talking: Path
+) -> None:
+    install(models, "ll", float("nan"), weight=1.0)
+    install(models, "cm", 3.0, weight=1.0)
+    write_network(models / "full_bg.onnx", {"crops": INPUTS["crops"]}, 1.0)  # which does not look through the lens
+    write_card(models, "full_bg", preprocessing=[], lens_size=224, weight=1.0)
+    (models / "full_rr.onnx").write_bytes(b"no network")
+    write_card(models, "full_rr", preprocessing=[], lens_size=224)
+    scanner = full(house, models, specialists=parse_choice("all"))
+    assert scanner.errors == []
+    result = scanner.scan(talking)
+    assert "not a number" in result.full["ll"].reason
+    assert [code for code, part in result.full.items() if part.weight > 0] == ["cm"]
+    assert len(result.errors) == 2
+    for code in ("bg", "rr"):
+        assert f"full_{code}.onnx" in result.full[code].reason
+        assert result.full[code].reason in {problem.message for problem in result.errors}
+    assert scanner.errors == [problem.message for problem in scanner.scan(talking).errors]
+
+
+def test_the_router_looks_at_the_face_that_decides(
+    house: Path, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A face seen too briefly to decide is no reason to run more."""
+    clip = face_clip(tmp_path / "brief.mp4", 32, second=True, brief=6)
+    install(models, "bg", 1.0)
+    scanner = Scanner(frames=8, tier="full", folder=house, models=models)
+
+    def look(self: ScreenNetwork, crops: np.ndarray) -> Seen:
+        brief = np.arange(len(crops)) >= 8  # the longer track comes first
+        return Seen(
+            np.where(brief, 0.3, -6.0).astype(np.float32),
+            np.zeros((len(crops), 14, 14), np.float32),
+            np.zeros((len(crops), 49, 3072), np.float32),
+        )
+
+    monkeypatch.setattr(ScreenNetwork, "look", look)
+    result = scanner.scan(clip)
+    assert [face.frames for face in result.faces] == [8, 1]
+    assert "is certain (probability 0.0" in result.full["bg"].reason
 
 
 def test_without_a_folder_none_is_installed(house: Path, talking: Path) -> None:

@@ -217,6 +217,15 @@ def test_missing_and_damaged_specialists_are_named_and_the_scan_goes_on(house: P
     assert result.specialists["cm"].reason == damaged.message
 
 
+def test_a_score_that_is_no_number_is_an_abstention(house: Path, talking: Path) -> None:
+    write_specialists(house, {"rr": float("nan")})
+    result = Scanner(frames=6, folder=house).scan(talking)
+    rr = result.specialists["rr"]
+    assert (rr.probability, rr.weight, rr.reason) == (None, 0.0, "its network gave a score that is not a number")
+    assert result.specialists["cm"].probability is not None
+    json_line(result)  # which holds no NaN
+
+
 def write_ensemble(folder: Path, weights: dict[str, float], verdict_from: str) -> None:
     """An ensemble whose members' log-odds are their scores between -5 and 5."""
     members = ("screen", *LENSES)

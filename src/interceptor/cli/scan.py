@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -49,7 +49,7 @@ def scan(
     from interceptor.report.html import write_html
     from interceptor.runtime.weights import WeightError
 
-    files = list(expand(paths))
+    files = once(expand(paths))
     with usage(ValueError, ReportError, WeightError):
         if not files:
             raise ValueError(f"nothing to scan in {', '.join(paths)}")
@@ -110,6 +110,19 @@ def expand(paths: list[str]) -> Iterator[Path]:
                 yield from media_files([Path(match)])
             else:
                 yield Path(match)
+
+
+def once(files: Iterable[Path]) -> list[Path]:
+    """Each file a single time, in the order of their first mention; says which were named again. A link is a name of
+    its own.
+    """
+    kept: dict[str, Path] = {}
+    for file in files:
+        name = os.path.abspath(file)  # noqa: PTH100 (pathlib would keep "..")
+        if name in kept:
+            say(f"{file}: named more than once, looked at once", style="yellow")
+        kept.setdefault(name, file)
+    return list(kept.values())
 
 
 def _check_overwrites(target: Path, files: list[Path]) -> None:

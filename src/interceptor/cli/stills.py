@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from interceptor.cli.scan import expand
+from interceptor.cli.scan import expand, once
 from interceptor.console import say
 
 if TYPE_CHECKING:
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 
 def picture_paths(paths: list[str]) -> list[Path]:
-    """The files that paths, folders and globs name. Raises `ValueError` where there are none."""
-    files = list(expand(paths))
+    """The files that paths, folders and globs name, each once. Raises `ValueError` where there are none."""
+    files = once(expand(paths))
     if not files:
         raise ValueError(f"no pictures in {', '.join(paths)}")
     return files

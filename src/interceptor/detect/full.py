@@ -20,6 +20,7 @@ from interceptor.detect.panel import IDENTITY, Answer
 from interceptor.detect.result import SpecialistScore
 from interceptor.detect.router import Choice, route
 from interceptor.detect.router import Decision as Routed
+from interceptor.detect.specialists import NO_NUMBER
 from interceptor.lenses import LENSES, Abstain
 from interceptor.lenses.half import HALF_SIZE, half
 from interceptor.media.clips import FaceClip
@@ -74,7 +75,9 @@ class FullSpecialist:
         return Network(self._file, outputs=("logit",), quantized=False)
 
     def log_odds(self, moments: Sequence[FaceClip]) -> float:
-        """The mean over a face's moments, clips of one crop each. Raises `Abstain` where its lens sees none of them."""
+        """The mean over a face's moments, clips of one crop each. Raises `Abstain` where its lens sees none of them or
+        the score is no number, `WeightError` for a network that cannot be run.
+        """
         crops, seen = [], []
         blind = Abstain("the face has no crop")
         for moment in moments:
@@ -88,12 +91,20 @@ class FullSpecialist:
             raise blind
         lens = np.concatenate(seen)
         lens = half(self.code, lens) if self._size == HALF_SIZE else lens
-        logits = self._network(np.stack(crops), lens)[0]
-        return float(np.mean(self._platt.slope * logits + self._platt.offset))
+        try:
+            logits = self._network(np.stack(crops), lens)[0]
+        except RuntimeError as error:
+            raise WeightError(f"{self._file}: the network cannot be run on crops and lens: {error}") from error
+        log_odds = float(np.mean(self._platt.slope * logits + self._platt.offset))
+        if not np.isfinite(log_odds):
+            raise Abstain(NO_NUMBER)
+        return log_odds
 
 
 class FullSpecialists:
-    """All that a folder holds. `errors` names damaged files with their checksums; the others still run."""
+    """All that a folder holds. `errors` names files of no use, with their checksums where these differ; the others
+    still run. That a network cannot be loaded or run is only known when it is first needed.
+    """
 
     def __init__(self, folder: Path | None) -> None:
         self.members: dict[str, FullSpecialist] = {}
@@ -123,7 +134,7 @@ class FullSpecialists:
             log_odds=log_odds,
             specialists=standard.specialists,
         )
-        routed = route(quality, said, set(self.members), choice)
+        routed = route(quality, said, set(self.members) - set(self.damaged), choice)
         return routed | {
             code: Routed(False, message) for code, message in self.damaged.items() if choice is None or code in choice
         }
@@ -136,12 +147,15 @@ class FullSpecialists:
         """
         said: dict[str, Prediction] = {}
         for code, choice in routed.items():
-            if not choice.run:
-                said[code] = Abstention(reason=choice.reason)
+            if not choice.run or code in self.damaged:
+                said[code] = Abstention(reason=self.damaged.get(code, choice.reason))
                 continue
             try:
                 said[code] = self.members[code].log_odds(moments)
-            except (Abstain, WeightError) as error:
+            except Abstain as blind:
+                said[code] = Abstention(reason=blind.reason)
+            except WeightError as error:
+                self.damaged[code] = str(error)
                 said[code] = Abstention(reason=str(error))
         scores = {code: value for code, value in said.items() if not isinstance(value, Abstention)}
         weights = {code: self.members[code].weight for code in scores}

@@ -6,7 +6,7 @@ import dataclasses
 import logging
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
@@ -80,13 +80,17 @@ class Scanner:
         self._panel = None if tier == "fast" else Panel(self.screen, folder, verdict_from)
         self._choice = specialists
         self._full = FullSpecialists(models_folder(models)) if tier == "full" else None
-        self.errors = [*(self._looks.errors if self._looks else ()), *(self._full.errors if self._full else ())]
         self._pictures = PictureScanner(folder, evidence=evidence)
-        files = {*self.screen.card["files"], *self._pictures.files, "centerface.onnx"}
-        files |= set(self._looks.files if self._looks else ())
-        digests = {name: weights.sha256(folder / name) for name in sorted(files)}
-        self._versions = Versions(interceptor=__version__, weights=digests | (self._full.digests if self._full else {}))
+        files = {*self.screen.card["files"], "centerface.onnx", *(self._looks.files if self._looks else ())}
+        full = self._full.digests if self._full else {}
+        self._versions = Versions(interceptor=__version__, weights=_digests(folder, files) | full)
+        more = _digests(folder, files | set(self._pictures.files)) | full
+        self._picture_versions = Versions(interceptor=__version__, weights=more)
         self.load_seconds = time.perf_counter() - start
+
+    @property
+    def errors(self) -> list[str]:
+        return [*(self._looks.errors if self._looks else ()), *(self._full.errors if self._full else ())]
 
     def scan(self, path: str | Path) -> ScanResult:
         """The verdict on one file. What is wrong with the file is told in the result (`errors`), never raised.
@@ -199,7 +203,7 @@ class Scanner:
                 total=time.perf_counter() - start,
             ),
             errors=[Problem(cause="damaged_specialist", message=message) for message in self.errors],
-            versions=self._versions,
+            versions=self._versions if picture is None else self._picture_versions,
             evidence=evidence,
             picture_evidence=picture_evidence,
         )
@@ -224,7 +228,9 @@ class Scanner:
             sights.append(saw)
         if self._full is not None and logits:
             decision = self._panel.decision
-            worst = max(range(len(answers)), key=lambda i: -np.inf if (s := answers[i].score) is None else s)
+            fewest = fewest_frames(found.tracks)
+            deciding = [i for i, track in enumerate(found.tracks) if len(track.crops) >= fewest]
+            worst = max(deciding, key=lambda i: -np.inf if (s := answers[i].score) is None else s)
             sizes = [crop.side for crop in found.tracks[worst].crops]
             quality = measure_quality(found.kept, found.info, sizes)
             routed = self._full.route(quality, answers[worst], decision, self._choice)
@@ -255,3 +261,7 @@ class Scanner:
             errors=[Problem(cause=cause, message=message)],
             versions=self._versions,
         )
+
+
+def _digests(folder: Path, files: Collection[str]) -> dict[str, str]:
+    return {name: weights.sha256(folder / name) for name in sorted(files)}

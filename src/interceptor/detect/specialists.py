@@ -16,6 +16,8 @@ from interceptor.metrics.calibration import Platt
 from interceptor.runtime.network import Network
 from interceptor.runtime.weights import FOLDER, WeightError, load_card
 
+NO_NUMBER = "its network gave a score that is not a number"
+
 
 @dataclass(frozen=True)
 class Look:
@@ -83,8 +85,13 @@ class Specialist:
         return Look(float(np.mean(log_odds)), shown, found[shown])
 
     def _calibrated(self, tokens: np.ndarray, seen: np.ndarray) -> np.ndarray:
-        """Tokens float32[n, 49, 3072] and lenses float32[n, 3, 224, 224] to calibrated log-odds float[n]."""
-        return self._platt.slope * self.logits(tokens, half(self.code, seen)) + self._platt.offset
+        """Tokens float32[n, 49, 3072] and lenses float32[n, 3, 224, 224] to calibrated log-odds float[n]. Raises
+        `Abstain` for scores that are no numbers.
+        """
+        log_odds = self._platt.slope * self.logits(tokens, half(self.code, seen)) + self._platt.offset
+        if not np.isfinite(log_odds).all():
+            raise Abstain(NO_NUMBER)
+        return log_odds
 
 
 class Specialists:
