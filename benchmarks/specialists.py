@@ -5,9 +5,10 @@
     python benchmarks/specialists.py clips DATA
 
 `forges`: each specialist on each forge's held-out task (files that neither training nor the choice of its step saw,
-not augmented): AUC, forged against authentic, and 95 % intervals over media. `crops`: on the split `val` (`--limit`: so
-many rows, drawn at random), low light and the screen that ships, alone and together. `clips`: a window of each real and
-forged clip, screen and specialists; clips whose split is the specialists' training are left out.
+not augmented): AUC, forged against authentic, and 95 % intervals over groups (a medium, or all of a person's, or all of
+GRID's). `crops`: on the split `val` (`--limit`: so many rows, drawn at random), low light and the screen that ships,
+alone and together. `clips`: a window of each real and forged clip, screen and specialists; clips whose split is the
+specialists' training are left out.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import numpy as np
 
 from interceptor.datasets.crops import read_crop, read_index
 from interceptor.datasets.faces import media_files
-from interceptor.datasets.splits import split_of
+from interceptor.datasets.splits import group_of, split_of
 from interceptor.detect.detector import load_detector
 from interceptor.detect.ensemble import SPECIALISTS, Abstention, weighted_ensemble
 from interceptor.detect.screen import Screen
@@ -68,10 +69,10 @@ def forges(run: Path, weights: Path) -> None:
                 ]
             )
             labels = np.tile([0, 1], len(pairs.rows))
-            media = np.repeat(pairs.media, 2)
-            low, high = bootstrap_intervals(AUC, labels, scores, clusters=media)["auc"]
+            groups = np.array([group_of(Path(name)) for name in pairs.media])
+            low, high = bootstrap_intervals(AUC, labels, scores, clusters=np.repeat(groups, 2))["auc"]
             auc = roc_auc(labels, scores)
-            cells.append(f"{auc:.3f} ({low:.2f}-{high:.2f}; {len(set(pairs.media))} media, {len(pairs.rows)} pairs)")
+            cells.append(f"{auc:.3f} ({low:.2f}-{high:.2f}; {len(set(groups))} groups, {len(pairs.rows)} pairs)")
         print(f"| {code} | {' | '.join(cells)} |", flush=True)
 
 
