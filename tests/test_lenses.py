@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from interceptor.lenses import LENSES, Abstain
-from interceptor.lenses.audio_visual import CHANNELS, LAGS, SPAN
+from interceptor.lenses.audio_visual import CHANNELS, LAGS, SPAN, STEP
 from interceptor.lenses.speech import LEAD, mouth_motion
 from interceptor.media.clips import FaceClip, Mouth, NativeCrop, Sound
 from interceptor.media.crops import CONTEXT_SIZE, CROP_SIZE, TEMPLATE
@@ -36,7 +36,7 @@ def talking(shift: float = 0.0, seconds: float = 2.6, fps: int = 25) -> tuple[Mo
     rows = np.abs(np.arange(64) - 32)[None, :, None]
     frames = np.where(rows < 2 + 14 * syllables(times)[:, None, None], 40, 160) * np.ones((1, 1, 96))
     moments = np.arange(round((seconds + 1.0) * RATE)) / RATE - 0.5
-    tone = np.sin(2 * np.pi * 300 * moments) + 0.02 * np.random.default_rng(0).normal(size=len(moments))
+    tone = np.sin(2 * np.pi * 1200 * moments) + 0.02 * np.random.default_rng(0).normal(size=len(moments))
     samples = (0.3 * tone * (0.02 + syllables(moments, shift))).astype(np.float32)
     return Mouth(frames.astype(np.uint8), times), Sound(samples, RATE, -0.5)
 
@@ -240,7 +240,7 @@ def test_a_shifted_sound_moves_in_the_audio_visual_lens(shift: float) -> None:
     lags = np.arange(-60, 61)
     inner = columns(straight[1])[60:-60]
     likeness = [inner @ columns(seen[1])[60 + lag : CROP_SIZE - 60 + lag] for lag in lags]
-    assert lags[np.argmax(likeness)] == pytest.approx(shift * 100, abs=1)
+    assert lags[np.argmax(likeness)] * STEP == pytest.approx(shift, abs=STEP)
     brightest = (np.argmax(seen[2].mean(1)) + 0.5) / CROP_SIZE * 2 * LAGS - LAGS
     assert brightest == pytest.approx(shift - LEAD, abs=0.04)
 
@@ -250,7 +250,7 @@ def test_audio_visual_channels_share_one_time_axis() -> None:
     begin = 1.3 - SPAN / 2
     openings = np.abs(seen[0]).mean(0) * np.sign(-seen[0][CROP_SIZE // 2 - 20])
     for onset in (0.8, 1.6):
-        column = round((onset + 0.06 - begin) * 100)
+        column = round((onset + 0.06 - begin) / STEP)
         near = slice(column - 8, column + 9)
         assert np.argmax(seen[1].mean(0)[near]) == pytest.approx(8, abs=3)
         assert np.argmax(openings[near]) == pytest.approx(8, abs=4)
@@ -264,7 +264,7 @@ def test_silence_at_the_ends_says_nothing() -> None:
     samples[: round(1.2 * RATE)] = 0  # up to second 0.7
     seen = LENSES["av"].look(replace(clip, sound=replace(clip.sound, samples=samples)))[0]
     filled = np.abs(seen).max((0, 1)) > 0
-    assert filled.sum() == pytest.approx((clip.mouth.times[-1] - 0.7) * 100, abs=2)  # type: ignore[union-attr]
+    assert filled.sum() == pytest.approx((clip.mouth.times[-1] - 0.7) / STEP, abs=2)  # type: ignore[union-attr]
 
 
 def test_mouth_motion_is_per_time_not_per_frame() -> None:

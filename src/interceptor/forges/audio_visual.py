@@ -14,12 +14,16 @@ import numpy as np
 from interceptor.forges.blend import Forged, ForgeError
 from interceptor.media.clips import FaceClip, Mouth, Sound
 
-SECONDS = 2.3
-"""Length of a window."""
+SECONDS = 2.6
+"""Length of a window: what a scan looks at."""
 SHORTEST = 1.0
 """Length of a window of a short clip, at least."""
 SHIFT = 0.3
 """Seconds between two windows of one sound, at least."""
+IN_REACH = 0.6
+"""Half of the shifts are by so much at most: the lens shows the true lag off its middle."""
+MARGIN = 0.6
+"""Seconds of sound kept on both sides of a window, where both of a pair have them: the lens looks for later lags."""
 SLACK = 0.6
 """Seconds of talk beyond the window that a window is shortened for, so that places can differ."""
 LEVEL = 4.0
@@ -31,8 +35,8 @@ SILENCE = -50.0
 def forge(clip: FaceClip, rng: np.random.Generator, other: FaceClip | None = None, seconds: float = SECONDS) -> Forged:
     """The sound moved against the mouth by 0.3 s or more, either way; with `other`, a window of that one's instead.
 
-    Both clips hold the same `seconds` of the mouth (less where there is less) and as much sound; give clips that are
-    longer, best by twice, for shifts to differ. Crops stay as they are, so that the mask is empty. `other` should come
+    Both clips hold the same `seconds` of the mouth (less where there is less) and as much sound, with up to `MARGIN`
+    more on both sides; give clips that are longer, best by twice, for shifts to differ. Crops stay as they are, so that the mask is empty. `other` should come
     from the same source, else rooms and microphones tell; of the two sounds the louder is turned down.
 
     Raises `ForgeError` without mouth or sound, at less than 1.3 s of talk under the mouth (1 s for a swap), where the
@@ -48,13 +52,19 @@ def forge(clip: FaceClip, rng: np.random.Generator, other: FaceClip | None = Non
         raise ForgeError(f"the other sound has {source.sound.rate} samples a second, the clip's {own.sound.rate}")
 
     starts, others = own.starts(length), source.starts(length)
-    apart = np.abs(starts[:, None] - others) >= SHIFT
-    pairs = np.argwhere(apart | (other is not None))
+    apart = np.abs(starts[:, None] - others)
+    pairs = np.argwhere((apart >= SHIFT) | (other is not None))
+    near = np.argwhere((apart >= SHIFT) & (apart <= IN_REACH))
+    if other is None and len(near) and rng.random() < 0.5:
+        pairs = near
     if not len(pairs):
         raise ForgeError("its level changes so much that no two stretches of talk are alike")
     kept, taken = pairs[rng.integers(len(pairs))]
-    real = _window(own.sound, starts[kept], length)
-    fake = replace(_window(source.sound, others[taken], length), start=real.start)
+    before, after = (
+        min(*both, MARGIN) for both in zip(own.around(starts[kept], length), source.around(others[taken], length))
+    )
+    real = _window(own.sound, starts[kept] - before, before + length + after)
+    fake = replace(_window(source.sound, others[taken] - before, before + length + after), start=real.start)
     if other is not None:
         real, fake = _levelled(real, fake)
     begin, end = np.searchsorted(own.mouth.times, [starts[kept], starts[kept] + length])
@@ -81,6 +91,11 @@ class _Talk:
     @property
     def seconds(self) -> float:
         return max(0.0, self.last - self.first)
+
+    def around(self, start: float, length: float) -> tuple[float, float]:
+        """Seconds of sound before and after such a window, silence at its edges left out."""
+        first, last = talk(self.sound)
+        return start - first, last - start - length
 
     def starts(self, length: float) -> np.ndarray:
         """The times of mouth frames from which on a window is about as loud as all of the talk."""

@@ -24,9 +24,10 @@ QUIET = 1e-3
 LEAD = 0.02
 """Seconds by which mouths are ahead of the sound's level in clips that are in sync."""
 
-_RANGE_DB = 60.0
-_VOICE = slice(4, 60)
-"""Of 80 bands, those between about 120 Hz and 4.3 kHz."""
+_RANGE_DB = 50.0
+_FORMANT = slice(24, 45)
+"""Of 80 bands, those between about 0.8 and 2.1 kHz, where the second formant lies: of all bands their level follows the
+lips best (Grant and Seitz, Journal of the Acoustical Society of America 108, 2000)."""
 _SMOOTH = 4.0
 """Standard deviation, in hops, by which the level is smoothed: about a frame of video."""
 _LIPS = slice(16, 64)
@@ -59,17 +60,22 @@ def shared_time(mouth: Mouth, sound: Sound) -> tuple[float, float]:
 
     Raises `Abstain` where that is too short, or where nothing is heard.
     """
-    heard = np.flatnonzero(np.abs(sound.samples) > SILENCE)
-    if not len(heard):
-        raise Abstain("the sound track is silent")
-    low = max(mouth.times[0], sound.start + heard[0] / sound.rate)
-    high = min(mouth.times[-1], sound.start + (heard[-1] + 1) / sound.rate)
+    first, last = _heard(sound)
+    low, high = max(mouth.times[0], first), min(mouth.times[-1], last)
     if high - low < MIN_SPAN:
         raise Abstain(f"mouth and sound share {max(0.0, high - low):.1f} s; {MIN_SPAN:.0f} s are needed")
     part = sound.samples[round((low - sound.start) * sound.rate) : round((high - sound.start) * sound.rate)]
     if np.sqrt(np.mean(part**2)) < QUIET:
         raise Abstain("nothing is heard while the mouth is seen")
     return float(low), float(high)
+
+
+def _heard(sound: Sound) -> tuple[float, float]:
+    """(from, to) in seconds: the track without digital silence at its ends. Raises `Abstain` where that is nothing."""
+    heard = np.flatnonzero(np.abs(sound.samples) > SILENCE)
+    if not len(heard):
+        raise Abstain("the sound track is silent")
+    return sound.start + heard[0] / sound.rate, sound.start + (heard[-1] + 1) / sound.rate
 
 
 def mouth_motion(mouth: Mouth) -> np.ndarray:
@@ -91,9 +97,13 @@ def opening(mouth: Mouth, moments: np.ndarray) -> np.ndarray:
 
 
 def sound_level(sound: Sound, moments: np.ndarray) -> np.ndarray:
-    """float64[k]: level of the voice's bands, dB, smoothed over a frame of video; NaN where there is no sound."""
+    """float64, as `moments`: level of the second formant's bands, dB, smoothed over a frame of video; NaN where there
+    is no sound, or digital silence at the track's ends. Raises `Abstain` where all of it is silent.
+    """
     spectrum = log_mel(sound.samples, sound.rate)
-    level = np.maximum(spectrum, spectrum.max() - _RANGE_DB)[_VOICE].mean(0)
+    level = np.maximum(spectrum, spectrum.max() - _RANGE_DB)[_FORMANT].mean(0)
     level = cv2.GaussianBlur(level[None], (0, 0), _SMOOTH, borderType=cv2.BORDER_REPLICATE)[0]
     times = sound.start + np.arange(len(level)) * HOP
-    return np.interp(moments, times, level, left=np.nan, right=np.nan)
+    first, last = _heard(sound)
+    known = (moments >= first) & (moments <= last)
+    return np.where(known, np.interp(moments, times, level), np.nan)

@@ -48,7 +48,7 @@ _ROWS = (
         "av",
         "audio-visual",
         audio_visual.CHANNELS,
-        "Time runs from left to right, 2.24 s, a mark each half second. Lips close where the sound breaks off, and "
+        "Time runs from left to right, 2.6 s, a mark each half second. Lips close where the sound breaks off, and "
         "move most where syllables begin. The agreement is brightest along its middle line where both go together, "
         "above it where the sound is early, below it where it is late.",
         audio_visual.audio_visual,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -45,7 +45,11 @@ class VectorFusion(nn.Module):
 
 
 class TokenFusion(nn.Module):
-    """At each of the 49 places the backbone's token and the module's features, then self-attention between places.
+    """At each of the 49 places the backbone's token and the module's features, then self-attention between places, then
+    their sum with a learned weight of each place and channel, at first the mean.
+
+    The weights tell where in the lens something is: attention with a small position embedding alone did not learn it,
+    and for a lens whose rows are lags that is all there is to learn. Heads that were stored without them had the mean.
 
     Backbone tokens are standardised by `mean` and `std` (set from training data: a few channels of a transformer's
     tokens are a hundred times larger than the rest).
@@ -64,11 +68,18 @@ class TokenFusion(nn.Module):
         self.position = nn.Parameter(torch.randn(GRID * GRID, TOKEN_WIDTH) * 0.02)
         self.norm = nn.LayerNorm(TOKEN_WIDTH)
         self.attention = nn.MultiheadAttention(TOKEN_WIDTH, HEADS, dropout=ATTENTION_DROPOUT, batch_first=True)
+        self.place = nn.Parameter(torch.full((GRID * GRID, TOKEN_WIDTH), 1 / GRID**2))
+        self.register_load_state_dict_pre_hook(_mean_over_places)
 
     def forward(self, tokens: Tensor, pooled: Tensor, features: Tensor) -> Tensor:
         x = self.tokens((tokens - self.mean) / self.std) + self.features(features.flatten(2).transpose(1, 2))
         y = self.norm(x + self.position)
-        return (x + self.attention(y, y, y, need_weights=False)[0]).mean(1)
+        return ((x + self.attention(y, y, y, need_weights=False)[0]) * self.place).sum(1)
+
+
+def _mean_over_places(fusion: nn.Module, state: dict[str, Any], prefix: str, *_: object) -> None:
+    """Give a stored head that has no weights of places those of the mean."""
+    state.setdefault(f"{prefix}place", torch.full((GRID * GRID, TOKEN_WIDTH), 1 / GRID**2))
 
 
 FUSIONS: dict[str, type[VectorFusion] | type[TokenFusion]] = {"vector": VectorFusion, "tokens": TokenFusion}
