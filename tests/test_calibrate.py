@@ -41,6 +41,30 @@ def test_the_stated_rate_is_kept_on_the_worst_source() -> None:
     assert RiskCurve(**strict["thresholds"]["forged"]).interpolate(0.05) > plain.interpolate(0.05) + 1
 
 
+def test_a_cautious_authentic_keeps_its_rate_on_each_kind_of_forgery() -> None:
+    """Forgeries of one small set score as low as authentic clips do: only what lies below them is called authentic."""
+    rng = np.random.default_rng(1)
+    hard = [Clip("hard", "hard", label, float(rng.normal(-2, 1)), 1) for label in (0, 1) for _ in range(40)]
+    clips = made_clips() + hard
+    low = np.array([clip.logit for clip in hard if clip.label == 1])
+    plain, cautious = (
+        RiskCurve(**calibrate(clips, cautious=choice)["thresholds"]["authentic"]) for choice in (False, True)
+    )
+    for rate in (0.05, 0.1, 0.2):
+        assert np.mean(low <= cautious.interpolate(rate)) <= rate
+    assert np.mean(low <= plain.interpolate(0.2)) > 0.2
+    assert cautious.interpolate(0.01) < low.min(), "40 forgeries cannot show a rate of 1 %"
+
+
+def test_measured_clips_set_nothing() -> None:
+    odd = [Clip("odd", "odd", label, float(label), 1) for label in (0, 1) for _ in range(5)]
+    plain, measured = calibrate(made_clips()), calibrate(made_clips(), measured=odd)
+    assert {key: plain[key] for key in ("calibration", "thresholds")} == {
+        key: measured[key] for key in ("calibration", "thresholds")
+    }
+    assert measured["figures"]["clips by origin"]["odd"]["auc"] == 1.0
+
+
 def test_what_is_stored_survives_json() -> None:
     found = json.loads(json.dumps(calibrate(made_clips())))
     curve = RiskCurve(**found["thresholds"]["authentic"])

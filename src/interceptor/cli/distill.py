@@ -54,25 +54,30 @@ def export_student_command(
         list[Path], typer.Option(help="Folder with an index.csv of crops whose split `val` calibrates; repeat.")
     ],
     out: Annotated[Path, typer.Option(help="Folder for student.onnx and its card.")],
+    measured: Annotated[
+        list[Path] | None, typer.Option(help="Folder with an index.csv of crops that are measured and set nothing.")
+    ] = None,
     rate: Annotated[float, typer.Option(help="False-alarm rate of the figures in the card.")] = 0.05,
 ) -> None:
     """Write a run's best student as ONNX, with its card: probability and thresholds fitted on crops of many sources."""
     with training_extra():
         from interceptor.training.checkpoints import CheckpointError, write_json
         from interceptor.training.student.export import student_card, write_run
-    from interceptor.datasets.crops import read_index
-    from interceptor.evaluation.calibrate import calibrate, score_clips
+    from interceptor.datasets.crops import Crop, read_index
+    from interceptor.evaluation.calibrate import Clip, calibrate, score_clips
     from interceptor.runtime.network import Network
     from interceptor.runtime.weights import WeightError
 
     with usage(ValueError, CheckpointError, WeightError), progress_bars() as progress:
-        crops = [crop for path in data for crop in read_index(path, "val")]
+        crops, others = ([crop for path in paths for crop in read_index(path, "val")] for paths in (data, measured or []))
         file = write_run(run, out)
         network = Network(file, outputs=("logit",))
-        task = progress.add_task("scoring", total=len(crops))
-        found = calibrate(
-            score_clips(crops, lambda images: network(images)[0], lambda count: progress.advance(task, count)), rate
-        )
+        task = progress.add_task("scoring", total=len(crops) + len(others))
+
+        def clips(of: list[Crop]) -> list[Clip]:
+            return score_clips(of, lambda images: network(images)[0], lambda count: progress.advance(task, count))
+
+        found = calibrate(clips(crops), rate, measured=clips(others) if others else (), cautious=True)
         found["figures"] = {"made by": command_line(sys.argv[1:]), **found["figures"]}
         write_json(out / "student.json", {**student_card(run, file), **found})
     origins = found["figures"]["clips by origin"]

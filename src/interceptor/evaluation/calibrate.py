@@ -13,7 +13,13 @@ from typing import Any
 import numpy as np
 
 from interceptor.datasets.crops import Crop, read_crop
-from interceptor.metrics.calibration import fit_platt, risk_curve, thresholds_across_sources
+from interceptor.metrics.calibration import (
+    RiskCurve,
+    fit_platt,
+    risk_curve,
+    threshold_at_miss_rate,
+    thresholds_across_sources,
+)
 from interceptor.metrics.classification import expected_calibration_error, roc_auc
 
 Score = Callable[[np.ndarray], np.ndarray]
@@ -51,13 +57,22 @@ def score_clips(crops: Sequence[Crop], score: Score, advance: Callable[[int], No
     ]
 
 
-def calibrate(clips: Sequence[Clip], rate: float = 0.05, fewest: int = 5) -> dict[str, Any]:
-    """What the card stores: `calibration`, `thresholds`, and the `figures` they were made with.
+def calibrate(
+    clips: Sequence[Clip],
+    rate: float = 0.05,
+    fewest: int = 5,
+    *,
+    measured: Sequence[Clip] = (),
+    cautious: bool = False,
+) -> dict[str, Any]:
+    """What the card stores: `calibration`, `thresholds`, and the `figures` they were made with. Clips that are only
+    `measured` set nothing; AUC and calibration error are told of them too.
 
     The probability is fitted on the data sets that hold both classes, each weighing as its number of clips and each
     class in it the same: sets of authentic files alone would teach it whose camera it was, and a prior. The
     thresholds rest on every source. A data set is a source of its own unless it names several of at least `fewest`
-    authentic clips each; smaller ones of it are taken together.
+    authentic clips each; smaller ones of it are taken together. `cautious`, for a network that is weak on one kind of
+    forgery: `authentic` must keep its rate on the forgeries of each data set by themselves, too.
     """
     labels = np.array([clip.label for clip in clips])
     logits = np.array([clip.logit for clip in clips])
@@ -66,18 +81,37 @@ def calibrate(clips: Sequence[Clip], rate: float = 0.05, fewest: int = 5) -> dic
     by_source: dict[int, dict[str, list[float]]] = {0: defaultdict(list), 1: defaultdict(list)}
     for clip, source in zip(clips, sources, strict=True):
         by_source[clip.label][source].append(clip.logit)
+    authentic = risk_curve(by_source[1], side="authentic")
+    if cautious:
+        authentic = _on_each_set(authentic, clips)
+    every = [*clips, *measured]
     return {
         "calibration": platt._asdict(),
         "thresholds": {
             "forged": dataclasses.asdict(risk_curve(by_source[0], side="forged")),
-            "authentic": dataclasses.asdict(risk_curve(by_source[1], side="authentic")),
+            "authentic": dataclasses.asdict(authentic),
         },
         "figures": {
             "false alarms by source": dataclasses.asdict(thresholds_across_sources(by_source[0], rate, "forged")),
             "misses by source": dataclasses.asdict(thresholds_across_sources(by_source[1], rate, "authentic")),
-            "clips by origin": _by_origin(clips, platt.apply(logits)),
+            "clips by origin": _by_origin(every, platt.apply([clip.logit for clip in every])),
         },
     }
+
+
+def _on_each_set(curve: RiskCurve, clips: Sequence[Clip]) -> RiskCurve:
+    """The thresholds of `curve` for `authentic`, lowered where a data set's own forgeries ask for it (split conformal:
+    `threshold_at_miss_rate`). One with too few forgeries for a rate asks for less than any of its scores.
+    """
+    forged: dict[str, list[float]] = defaultdict(list)
+    for clip in clips:
+        if clip.label == 1:
+            forged[clip.dataset].append(clip.logit)
+    thresholds = tuple(
+        min(pooled, *(threshold_at_miss_rate(logits, rate).logit for logits in forged.values()))
+        for rate, pooled in zip(curve.rates, curve.thresholds, strict=True)
+    )
+    return dataclasses.replace(curve, thresholds=thresholds)
 
 
 def _calibration_weights(clips: Sequence[Clip]) -> np.ndarray:
