@@ -31,6 +31,7 @@ import cv2
 
 from interceptor import __version__
 from interceptor.datasets.check import problems
+from interceptor.datasets.lock import alone_in
 from interceptor.datasets.manifest import read_notes, write_manifest, write_whole
 from interceptor.datasets.packing import CONVENTION, QUALITY, Packed
 from interceptor.datasets.samples import Sampling, samples_of
@@ -64,36 +65,37 @@ def prepare(
     """Write the samples of all videos under `out`; what is there already is not made again. Returns the summary.
 
     `make_detector` is called once in each worker. `retry`: try again the videos that failed before. Raises
-    `DatasetError` where the set is of no use, `out` holds something else, or the disk cannot hold it.
+    `DatasetError` where the set is of no use, `out` holds something else, or the disk cannot hold it, and
+    `FolderBusyError` where another process is at work in `out`.
     """
     if found := list(problems(table)):
         raise DatasetError(f"{table.root}: " + "; ".join(found))
-    out.mkdir(parents=True, exist_ok=True)
-    _claim(out, table, sampling)
-    known = _known(out, table, retry)
-    todo = [video for video in mixed(table.videos) if video.name not in known]
-    done, written = len(known), sum(path.stat().st_size for path in (out / "shards").glob("*.tar"))
-    results = _results(todo, sampling, make_detector, workers)
-    try:
-        for prefix, videos in groupby(todo, prefix_of):
-            with ShardWriter(out, prefix, max_bytes) as writer:
-                for _ in videos:
-                    packed, note = next(results)
-                    written += sum(writer.put(each).size + sum(map(len, each.talk.values())) for each in packed)
-                    writer.note(**note)
-                    done += 1
-                    advance(done, len(table.videos), f"{written / 1e6:.0f} MB")
-                    if done % MEASURED == 0:
-                        _check_room(out, written / done * (len(table.videos) - done))
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        raise DatasetError(
-            f"{out}: no space left on the disk. Free some and run again: whole shards are kept"
-        ) from error
-    finally:
-        results.close()
-    return _summarise(out)
+    with alone_in(out):
+        _claim(out, table, sampling)
+        known = _known(out, table, retry)
+        todo = [video for video in mixed(table.videos) if video.name not in known]
+        done, written = len(known), sum(path.stat().st_size for path in (out / "shards").glob("*.tar"))
+        results = _results(todo, sampling, make_detector, workers)
+        try:
+            for prefix, videos in groupby(todo, prefix_of):
+                with ShardWriter(out, prefix, max_bytes) as writer:
+                    for _ in videos:
+                        packed, note = next(results)
+                        written += sum(writer.put(each).size + sum(map(len, each.talk.values())) for each in packed)
+                        writer.note(**note)
+                        done += 1
+                        advance(done, len(table.videos), f"{written / 1e6:.0f} MB")
+                        if done % MEASURED == 0:
+                            _check_room(out, written / done * (len(table.videos) - done))
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            raise DatasetError(
+                f"{out}: no space left on the disk. Free some and run again: whole shards are kept"
+            ) from error
+        finally:
+            results.close()
+        return _summarise(out)
 
 
 def _claim(out: Path, table: Table, sampling: Sampling) -> None:

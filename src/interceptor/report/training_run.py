@@ -16,10 +16,17 @@ from interceptor.report.files import write_atomically
 
 PAGE = "run.html"
 _HEIGHT: Final = 180
+_LABELS: Final = 12
+"""Most epochs that are numbered below a curve."""
 _CURVES: Final = (
-    ("Loss", (("train_loss", "training"), ("loss", "validation")), None),
+    ("Training loss, {loss}", (("train_loss", "training"),), None),
+    ("Cross-entropy on validation", (("loss", "validation"),), None),
     ("AUC on validation", (("auc", "AUC"),), (0.5, 1.0)),
-    ("Accuracy on validation", (("accuracy_authentic", "authentic"), ("accuracy_forged", "forged")), (0.0, 1.0)),
+    (
+        "Accuracy at a probability of .5",
+        (("accuracy_authentic", "authentic"), ("accuracy_forged", "forged")),
+        (0.0, 1.0),
+    ),
 )
 
 
@@ -41,16 +48,20 @@ def write_run_page(folder: Path) -> None:
 def render_run(card: dict[str, Any], folder: Path) -> str:
     """The page of `card`; pictures are read below `folder`."""
     best = card.get("best")
+    curves = [(title.format(loss=card["recipe"]["loss"]), series, limits) for title, series, limits in _CURVES]
     environment = Environment(
         loader=PackageLoader("interceptor.report", "templates"), autoescape=True, undefined=StrictUndefined
     )
     return environment.get_template("run.html.j2").render(
         card=card,
         best=best,
-        curves=[(title, curve(title, card["history"], series, limits)) for title, series, limits in _CURVES],
+        curves=[
+            (title, [name for _, name in series], curve(title, card["history"], series, limits))
+            for title, series, limits in curves
+        ],
         reliability=reliability(best["reliability"]) if best else None,
         worst=[_worst(error, folder) for error in best["worst"]] if best else [],
-        changed=sorted(card["recipe"].items()),
+        recipe=[(key, json.dumps(value)) for key, value in sorted(card["recipe"].items())],
     )
 
 
@@ -60,13 +71,18 @@ def curve(
     series: tuple[tuple[str, str], ...],
     limits: tuple[float, float] | None,
 ) -> Markup:
-    """Values over the epochs as SVG. `limits` of the vertical axis; 0 to the largest value where there are none."""
+    """Values over the epochs as SVG, below them the chunks, or where there is but one its epochs. `limits` of the
+    vertical axis; 0 to the largest value where there are none.
+    """
     values = [entry[key] for entry in history for key, _ in series]
     low, high = limits or (0.0, max(values, default=1.0) or 1.0)
     low = min([low, *values])
 
+    def across(number: int) -> str:
+        return f"{(number + 0.5) / max(len(history), 1):.2%}"
+
     def place(number: int, value: float) -> tuple[str, float]:
-        return f"{(number + 0.5) / max(len(history), 1):.2%}", _HEIGHT * (1 - (value - low) / ((high - low) or 1))
+        return across(number), _HEIGHT * (1 - (value - low) / ((high - low) or 1))
 
     parts = []
     for kind, (key, name) in enumerate(series):
@@ -80,6 +96,15 @@ def curve(
             parts.append(f'<circle class="s{kind}" cx="{x}" cy="{y:.1f}" r="4"><title>{note}</title></circle>')
     for value, y in ((high, 0), (low, _HEIGHT)):
         parts.append(f'<text class="tick" x="-6" y="{y + 4}" text-anchor="end">{value:.2f}</text>')
+    firsts = [i for i, entry in enumerate(history) if not i or entry["chunk"] != history[i - 1]["chunk"]]
+    if len(firsts) > 1:
+        below = [(i, history[i]["chunk"].removeprefix("chunk ")) for i in firsts]
+    else:
+        below = [(i, history[i]["epoch"]) for i in range(0, len(history), len(history) // _LABELS + 1)]
+    parts += [
+        f'<text class="tick" x="{across(i)}" y="{_HEIGHT + 18}" text-anchor="middle">{escape(text)}</text>'
+        for i, text in below
+    ]
     names = " and ".join(name for _, name in series)
     return _svg(f"{escape(title)}: {escape(names)} over {len(history)} epochs", parts)
 
@@ -91,15 +116,15 @@ def reliability(bins: list[list[float]]) -> Markup:
         note = f"given {given:.2f}, met {met:.2f}, {count:.0f} samples"
         y = _HEIGHT * (1 - met)
         parts.append(f'<circle class="s0" cx="{given:.2%}" cy="{y:.1f}" r="5"><title>{note}</title></circle>')
-    parts += [
-        f'<text class="tick" x="-6" y="{y + 4}" text-anchor="end">{text}</text>'
-        for text, y in (("1", 0), ("0", _HEIGHT))
-    ]
+    for share in (0.0, 0.5, 1.0):
+        y = _HEIGHT * (1 - share)
+        parts.append(f'<text class="tick" x="-6" y="{y + 4}" text-anchor="end">{share:g}</text>')
+        parts.append(f'<text class="tick" x="{share:.0%}" y="{_HEIGHT + 18}" text-anchor="middle">{share:g}</text>')
     return _svg("Share of forgeries over the probability given", parts)
 
 
 def _svg(name: str, parts: list[str]) -> Markup:
-    head = f'<svg width="100%" height="{_HEIGHT + 12}" role="img" aria-label="{name}">'
+    head = f'<svg width="100%" height="{_HEIGHT}" role="img" aria-label="{name}">'
     return Markup(head + "".join(parts) + "</svg>")  # every part is made of numbers and escaped text
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ from typing import Any
 import lightning
 import torch
 from lightning.fabric import Fabric
+from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from interceptor import __version__
+from interceptor.datasets.lock import alone_in
 from interceptor.datasets.shards import Shards
 from interceptor.training import checkpoints
 from interceptor.training.checkpoints import CheckpointError
@@ -21,7 +24,7 @@ from interceptor.training.screen import Report
 from interceptor.training.specialists.trainer import standardise_fusion
 from interceptor.training.stages import snapshots
 from interceptor.training.stages.balance import Draw
-from interceptor.training.stages.data import DataError, Plan, Samples, crop_convention, on, plan
+from interceptor.training.stages.data import Batch, DataError, Plan, Samples, crop_convention, on, plan
 from interceptor.training.stages.loop import Loop
 from interceptor.training.stages.notebook import offer_download
 from interceptor.training.stages.recipe import Recipe
@@ -68,7 +71,8 @@ def train_stage(
 
     The folder gets `run.json`, `checkpoints/`, `best.safetensors`, TensorBoard's events; a finished stage leaves its
     best weights in `out` under the recipe's `final`, and the last stage under `CODE_model_student` too. `after_epoch`
-    is given the folder. Raises `DataError`, `ShardError` and `CheckpointError` before the first step.
+    is given the folder. Raises `DataError`, `ShardError`, `CheckpointError`, and `FolderBusyError`
+    where another process trains there, before the first step.
     """
     recipe = job.recipe
     fabric = _fabric(job)
@@ -82,8 +86,10 @@ def train_stage(
     facts = _facts(job, start, shards)
     card_file = job.folder / "run.json"
     _same_run(card_file, facts)
-    weights = sum(tensor.nbytes for tensor in start.trained.state_dict().values())
-    snapshots.check_room(job.folder, _room(job, start, chosen, weights))
+    store = None
+    if recipe.frozen:
+        store = open_tokens(job.data, len(shards.rows), start.model.backbone, recipe, fabric.device)
+    snapshots.check_room(job.folder, _room(recipe, start, chosen, store))
     card: dict[str, Any] = {**facts, "command": job.command, "data_counts": _counts(shards, chosen), "history": []}
 
     def write_card(loop: Loop, finished: bool) -> None:
@@ -100,24 +106,27 @@ def train_stage(
         write_card(loop, finished=False)
         after_epoch(job.folder)
 
-    encode = _encoder(job, start, shards, fabric)
+    def encode(batch: Batch) -> Tensor:
+        return batch.crops if store is None else store(batch.rows, batch.crops)
+
     if recipe.fusion == "tokens" and start.facts["what"] != "specialist":
         _standardise(job, start, shards, chosen, encode, fabric.device)
     loop = Loop(
         fabric, start.trained, encode, shards, job.code, chosen, recipe, job.folder, facts, report, remark, measured
     )
-    loop.restore()
-    fabric.barrier()
-    if fabric.is_global_zero:
-        board = SummaryWriter(str(job.folder / "events"), purge_step=loop.place.done + 1)
-        write_card(loop, finished=False)
-    finished = loop.run(until)
-    if fabric.is_global_zero:
-        board.close()
-        write_card(loop, finished)
-        if finished:
-            _finish(job, remark)
-        after_epoch(job.folder)
+    with alone_in(job.folder) if fabric.is_global_zero else nullcontext():
+        loop.restore()
+        fabric.barrier()
+        if fabric.is_global_zero:
+            board = SummaryWriter(str(job.folder / "events"), purge_step=loop.place.done + 1)
+            write_card(loop, finished=False)
+        finished = loop.run(until)
+        if fabric.is_global_zero:
+            board.close()
+            write_card(loop, finished)
+            if finished:
+                _finish(job, remark)
+            after_epoch(job.folder)
     return card
 
 
@@ -181,14 +190,14 @@ def _same_run(card: Path, facts: dict[str, Any]) -> None:
         raise CheckpointError(f"{card}: holds a run with another {what}; choose a new folder (--out) or remove it")
 
 
-def _room(job: Job, start: Start, chosen: Plan, weights: int) -> int:
+def _room(recipe: Recipe, start: Start, chosen: Plan, store: TokenStore | None) -> int:
     """Bytes: checkpoints with Adam's moments (and averages), one more while it is written, best and finals; tokens."""
-    averages = 1 if job.recipe.ema else 0
-    room = weights * (3 + averages) * (snapshots.KEPT + 1) + 4 * weights
-    if job.recipe.frozen:
-        rows = len(chosen.validation) + sum(len(chunk.places) for chunk in chosen.chunks)
-        drawn = job.recipe.epoch_samples * job.recipe.epochs * len(chosen.chunks) or rows
-        room += TokenStore.room(min(rows, drawn + len(chosen.validation)), start.model.backbone.width)
+    weights = sum(tensor.nbytes for tensor in start.trained.state_dict().values())
+    room = weights * (3 + bool(recipe.ema)) * (snapshots.KEPT + 1) + 4 * weights
+    if store is not None:
+        train = [i for chunk in chosen.chunks for i in chunk.places]
+        drawn = recipe.epoch_samples * recipe.epochs * len(chosen.chunks) or len(train)
+        room += store.room(chosen.validation) + min(store.room(train), drawn * store.row_bytes)
     return room
 
 
@@ -200,14 +209,6 @@ def _counts(shards: Shards, chosen: Plan) -> dict[str, Any]:
         "chunks": {chunk.name: len(chunk.places) for chunk in chosen.chunks},
         "left_out": chosen.left_out,
     }
-
-
-def _encoder(job: Job, start: Start, shards: Shards, fabric: Fabric) -> Encode:
-    """What turns a batch into what the network takes."""
-    if not job.recipe.frozen:
-        return lambda batch: batch.crops
-    store = open_tokens(job.data, len(shards.rows), start.model.backbone, job.recipe, fabric.device)
-    return lambda batch: store(batch.rows, batch.crops)
 
 
 @torch.no_grad()

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from interceptor.datasets.manifest import MANIFEST
 from interceptor.models.backbones import Backbone
 from interceptor.models.branches import GRID
+from interceptor.training.checkpoints import sha256
 from interceptor.training.stages.recipe import Recipe
 
 
@@ -38,17 +42,20 @@ class TokenStore:
             self._known[places[new]] = True
         return torch.from_numpy(self._tokens[places]).float().to(crops.device)
 
-    @staticmethod
-    def room(rows: int, width: int) -> int:
-        """Bytes that the tokens of so many rows take."""
-        return rows * GRID * GRID * width * 2
+    @property
+    def row_bytes(self) -> int:
+        return self._tokens[:1].nbytes
+
+    def room(self, rows: Sequence[int]) -> int:
+        """Bytes that the tokens of those of `rows` will take that are not there yet."""
+        return int((~self._known[list(rows)]).sum()) * self.row_bytes
 
 
 def open_tokens(data: Path, rows: int, backbone: Backbone, recipe: Recipe, device: torch.device) -> TokenStore:
     """The tokens of the prepared folder `data`, of `rows` rows: of this `backbone`, which is put on `device`, and of
-    crops enhanced as the recipe says.
+    crops enhanced as the recipe says. A folder that was prepared anew, or backbone of other weights, has others.
     """
-    digest = hashlib.sha256(",".join((recipe.backbone, *recipe.preprocessing)).encode())
+    digest = hashlib.sha256(",".join((sha256(data / MANIFEST), recipe.backbone, *recipe.preprocessing)).encode())
     for name, tensor in backbone.state_dict().items():
         digest.update(name.encode() + tensor.cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
     backbone = backbone.to(device).eval().requires_grad_(False)
@@ -62,8 +69,10 @@ def open_tokens(data: Path, rows: int, backbone: Backbone, recipe: Recipe, devic
 
 
 def _mapped(path: Path, kind: type, shape: tuple[int, ...]) -> np.memmap:
-    if path.is_file():
-        found = np.lib.format.open_memmap(path, "r+")
-        if found.shape == shape:
-            return found
-    return np.lib.format.open_memmap(path, "w+", kind, shape)
+    if not path.is_file():  # of several processes the first one's file counts, whole
+        part = path.with_name(f".{path.name}.{os.getpid()}.part")
+        np.lib.format.open_memmap(part, "w+", kind, shape)
+        with suppress(FileExistsError):
+            os.link(part, path)
+        part.unlink()
+    return np.lib.format.open_memmap(path, "r+")
