@@ -43,22 +43,27 @@ def write_specialist(model: SpecialistModel, out: Path, *, lens_size: int = 224)
     above 0 leans forged.
     """
     example = (torch.zeros(2, 224, 224, 3, dtype=torch.uint8), torch.zeros(2, 3, lens_size, lens_size))
+    checkpoints.write_bytes(out, _exported(_Deployed(model), example, ["crops", "lens"]))
+
+
+def _exported(model: nn.Module, example: tuple[Tensor, Tensor], inputs: list[str]) -> bytes:
+    """`model` as an ONNX file for any number of rows."""
     rows = torch.export.Dim("n", min=1, max=4096)
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "specialist.onnx"
+        file = Path(folder) / "model.onnx"
         torch.onnx.export(
-            _Deployed(model).eval(),
+            model.eval(),
             example,
             file,
             dynamo=True,
             external_data=False,
             verbose=False,
             opset_version=OPSET,
-            input_names=["crops", "lens"],
+            input_names=inputs,
             output_names=["logit"],
             dynamic_shapes=({0: rows}, {0: rows}),
         )
-        checkpoints.write_bytes(out, file.read_bytes())
+        return file.read_bytes()
 
 
 class _Head(nn.Module):
@@ -83,22 +88,8 @@ def write_head(head: SpecialistHead, out: Path, *, lens_size: int = HALF_SIZE) -
         raise TypeError("a standard specialist has fusion='tokens'")
     folded = copy.deepcopy(head).eval()
     fold_batch_norms(folded)
-    rows = torch.export.Dim("n", min=1, max=4096)
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "head.onnx"
-        torch.onnx.export(
-            _Head(folded).eval(),
-            (torch.zeros(2, GRID * GRID, len(head.fusion.mean)), torch.zeros(2, 3, lens_size, lens_size)),
-            file,
-            dynamo=True,
-            external_data=False,
-            verbose=False,
-            opset_version=OPSET,
-            input_names=["tokens", "lens"],
-            output_names=["logit"],
-            dynamic_shapes=({0: rows}, {0: rows}),
-        )
-        model = onnx.load(str(file))
+    example = (torch.zeros(2, GRID * GRID, len(head.fusion.mean)), torch.zeros(2, 3, lens_size, lens_size))
+    model = onnx.load_model_from_string(_exported(_Head(folded), example, ["tokens", "lens"]))
     _quantize_matrices(model.graph)
     onnx.checker.check_model(model)
     checkpoints.write_bytes(out, model.SerializeToString())
