@@ -310,8 +310,25 @@ def test_all_six_train_on_a_few_pictures_and_learn_from_lists(case_folder: Path,
         assert card["validation"]["dice"] == found.best_dice
     for name in {*MEMBERS} - {"comprehensive"}:
         (out / f"{name}.safetensors").unlink()
-    exported = CliRunner().invoke(app, ["export", "localizer", str(out), "--out", str(tmp_path / "models")])
+    export = [
+        "export",
+        "localizer",
+        str(out),
+        "--out",
+        str(tmp_path / "models"),
+        "--alarms",
+        str(tmp_path / "kept_out"),
+    ]
+    assert CliRunner().invoke(app, export).exit_code == 2  # there are none
+    kept_out = tmp_path / "kept_out" / "figures" / "authentic"
+    kept_out.mkdir(parents=True)
+    for i in range(2):
+        Image.fromarray(picture(i)).save(kept_out / f"{i}.png")
+    exported = CliRunner().invoke(app, export)
     assert exported.exit_code == 0, exported.output
+    counted = json.loads((tmp_path / "models" / "localizer_full.json").read_text())["false_alarms"]
+    seen = [Localizer(tmp_path / "models", tier="full").localize(picture(i)).verdict for i in range(2)]
+    assert counted == {"figures": {"called": seen.count("forged"), "of": 2}}
     found = Localizer(tmp_path / "models", tier="full").localize(picture(0))
     assert found.probability_map.shape == picture(0).shape[:2]
     model = read_checkpoint(out / "comprehensive.safetensors").model().eval()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -76,19 +77,35 @@ def export_localizer(
     init: Annotated[
         Path | None, typer.Option(help="The base file that a run of the standard tier started from.")
     ] = None,
+    alarms: Annotated[
+        Path | None,
+        typer.Option(help="Folder KIND/authentic of pictures kept out: how many are called forged goes into the card."),
+    ] = None,
 ) -> None:
     """Write a run's members as ONNX with their card: one file over the base, or one for each network."""
     with training_extra():
-        from interceptor.training.checkpoints import CheckpointError
+        from interceptor.detect.localize import Localizer
+        from interceptor.evaluation.alarms import false_alarms
+        from interceptor.media import MediaError
+        from interceptor.training.checkpoints import CheckpointError, write_json
         from interceptor.training.localizers.card import export_localizer
         from interceptor.training.localizers.full import FullRun
         from interceptor.training.localizers.full_export import export_full
-    with usage(ValueError, CheckpointError, OSError), progress_bars() as progress:
+    with usage(ValueError, CheckpointError, MediaError, OSError), progress_bars() as progress:
         opened = _opened(run, training_report(progress))
         if isinstance(opened, FullRun):
-            files = export_full(opened, out)
+            tier, files = "full", export_full(opened, out)
         else:
-            files = export_localizer(run, init or opened.base, out)
+            tier, files = "standard", export_localizer(run, init or opened.base, out)
+        if alarms is not None:
+            task = progress.add_task("false alarms")
+            counted = false_alarms(
+                Localizer(out, tier=tier),
+                alarms,
+                lambda done, total: progress.update(task, completed=done, total=total),
+            )
+            card = json.loads(files[-1].read_text(encoding="utf-8"))
+            write_json(files[-1], card | {"false_alarms": counted})
     print_found({file.name: f"{file.stat().st_size / 1e6:.2f} MB" for file in files}, Format.text)
 
 
