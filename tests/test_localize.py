@@ -357,6 +357,7 @@ def test_every_kind_of_picture_is_looked_at(tmp_path: Path) -> None:
         assert pictures["probability"].dtype == np.uint16
         assert set(np.unique(pictures["mask"])) <= {0, 255}
         assert (pictures["mask"] > 0).sum() == sum(instance["area"] for instance in line["instances"])
+    assert {lines[f"{name}.png"]["verdict"] for name in ("narrow", "flat", "dot")} == {"inconclusive"}
     assert lines["turned.jpg"]["instances"][0]["box"] == pytest.approx([20, 30, 50, 60], abs=3)
 
 

@@ -24,6 +24,8 @@ OVERLAP = 64
 """Pixels that neighbouring tiles share, at least."""
 LARGEST_WHOLE = 1024
 """Pixels of the longer side up to which a picture is looked at as a whole unless told otherwise."""
+LEAST_JUDGED = 64
+"""Pixels of the shorter side below which a picture is `inconclusive`: nothing so small was learned from."""
 DARK, DIM, BRIGHT = 50, 80, 200
 """Mean grey below or above which the threshold moves: by -0.10, -0.05 and +0.05."""
 
@@ -157,10 +159,8 @@ class Localizer:
         labels, instances = find_instances(probability_map, threshold, self.preset.area)
         low, high = self._thresholds(len(scores))
         verdict: Literal["forged", "authentic", "inconclusive"] = "inconclusive"
-        if score >= high:
-            verdict = "forged"
-        elif score <= low:
-            verdict = "authentic"
+        if min(rgb.shape[:2]) >= LEAST_JUDGED and not low < score < high:
+            verdict = "forged" if score >= high else "authentic"
         return Localization(
             probability_map,
             labels > 0,
