@@ -36,8 +36,9 @@ def forge(clip: FaceClip, rng: np.random.Generator, other: FaceClip | None = Non
     """The sound moved against the mouth by 0.3 s or more, either way; with `other`, a window of that one's instead.
 
     Both clips hold the same `seconds` of the mouth (less where there is less) and as much sound, with up to `MARGIN`
-    more on both sides; give clips that are longer, best by twice, for shifts to differ. Crops stay as they are, so that the mask is empty. `other` should come
-    from the same source, else rooms and microphones tell; of the two sounds the louder is turned down.
+    more on both sides; give clips that are longer, best by twice, for shifts to differ. Crops stay as they are, so that
+    the mask is empty. `other` should come from the same source, else rooms and microphones tell; of the two sounds the
+    louder is turned down.
 
     Raises `ForgeError` without mouth or sound, at less than 1.3 s of talk under the mouth (1 s for a swap), where the
     level changes so much that no two windows are alike, and where the two sounds have two rates.
@@ -60,9 +61,8 @@ def forge(clip: FaceClip, rng: np.random.Generator, other: FaceClip | None = Non
     if not len(pairs):
         raise ForgeError("its level changes so much that no two stretches of talk are alike")
     kept, taken = pairs[rng.integers(len(pairs))]
-    before, after = (
-        min(*both, MARGIN) for both in zip(own.around(starts[kept], length), source.around(others[taken], length))
-    )
+    ends = zip(own.around(starts[kept], length), source.around(others[taken], length), strict=True)
+    before, after = (min(*both, MARGIN) for both in ends)
     real = _window(own.sound, starts[kept] - before, before + length + after)
     fake = replace(_window(source.sound, others[taken] - before, before + length + after), start=real.start)
     if other is not None:

@@ -8,7 +8,7 @@ import numpy as np
 from interceptor.lenses.channel import Channel
 from interceptor.lenses.scales import signed
 from interceptor.lenses.speech import LEAD, MIN_SPAN, motion, mouth_and_sound, opening, shared_time, sound_level
-from interceptor.media.clips import FaceClip, Mouth
+from interceptor.media.clips import FaceClip, Mouth, Sound
 from interceptor.media.crops import CROP_SIZE
 from interceptor.media.sound import HOP, log_mel
 
@@ -28,6 +28,9 @@ RANGE_DB = 60.0
 """The loudest point of the stretch is 1, what is this much weaker is -1."""
 MIDDLE = slice(36, 60)
 """Columns of the mouth's cut that the slice averages: the middle quarter."""
+_APART = (np.arange(CROP_SIZE)[:, None] - np.arange(CROP_SIZE)) * STEP / BLUR
+_AVERAGE = (np.exp(-0.5 * _APART**2) * STEP / BLUR / np.sqrt(2 * np.pi)).astype(np.float32)
+"""A Gaussian of `BLUR` about each column, as a matrix."""
 
 
 def audio_visual(clip: FaceClip) -> np.ndarray:
@@ -66,8 +69,7 @@ def _agreement(mouth: Mouth, sound: Sound, columns: np.ndarray, shown: np.ndarra
     known = shown & np.isfinite(level)
     known &= known.sum(1, keepdims=True) * STEP >= MIN_SPAN - STEP
     lips = _standard(motion(mouth, columns), known) + _standard(opening(mouth, columns), known)
-    product = lips * _standard(level, known) / 2
-    return cv2.GaussianBlur(product, (0, 1), BLUR / STEP, borderType=cv2.BORDER_CONSTANT)
+    return (lips * _standard(level, known) / 2).astype(np.float32) @ _AVERAGE
 
 
 def _standard(values: np.ndarray, known: np.ndarray) -> np.ndarray:

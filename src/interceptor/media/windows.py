@@ -24,7 +24,7 @@ from interceptor.media.sound import read_sound
 from interceptor.media.tracks import FaceCrop, FaceTrack, FaceTracker
 
 SECONDS = 2.6
-"""Length of a window: the audio-visual lens shows 2.24 s of it."""
+"""Length of a window: what the audio-visual lens shows."""
 EVERY = 5
 """Faces are detected on every fifth frame of a window; at 25 frames a second that is as far as flow carries surely."""
 SOUND_MARGIN = 1.0
