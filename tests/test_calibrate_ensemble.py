@@ -54,6 +54,7 @@ def test_members_that_add_nothing_do_not() -> None:
         "scored": 0,
         "auc": None,
         "weight": 0.0,
+        "gate": None,
         "added": None,
         "added_low": None,
         "added_high": None,
@@ -102,10 +103,11 @@ def test_the_command_writes_a_card_that_a_scan_reads(weights_folder: Path, tmp_p
             face_clip(tmp_path / label / f"s{i}_{label}.mp4", 3, light=1.0 if label == "real" else 0.5 + 0.02 * i)
     found, failures = score_files(
         [(path, 0, "s") for path in sorted((tmp_path / "real").iterdir())],
-        Scanner(frames=3, folder=house, verdict_from="screen").scan,
+        Scanner(frames=3, folder=house, verdict_from="screen", quality=True).scan,
     )
     assert (len(found), failures) == (10, {})
     assert np.isnan(found[0].scores[MEMBERS.index("av")])
+    assert {"luma", "bits_per_pixel", "face_size"} <= {name for name, value in found[0].quality.items() if value > 0}
     arguments = ["--authentic", str(tmp_path / "real"), "--forged", str(tmp_path / "fake"), "--weights", str(house)]
     index = write_crops(tmp_path / "crops", 6)
     done = CliRunner().invoke(app, ["calibrate", "ensemble", *arguments, "--crops", str(index)])

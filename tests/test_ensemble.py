@@ -10,6 +10,7 @@ from interceptor.detect.ensemble import SPECIALISTS, Abstention, EnsembleResult,
 from interceptor.detect.router import parse_choice, route
 from interceptor.media.quality import Quality
 from interceptor.metrics.calibration import Platt
+from interceptor.metrics.gates import Gate
 from interceptor.metrics.stacking import Calibration, Stack
 
 LINE = Calibration((-4.0, 4.0), (0.0, 1.0), Platt(8.0, -4.0))
@@ -47,6 +48,19 @@ def test_a_member_without_a_fitted_weight_says_so() -> None:
     assert "left out" in entries["cm"].reason
     assert entries["rr"].probability is None
     assert "not found to point" in entries["rr"].reason
+
+
+def test_a_member_is_set_aside_where_its_gate_is_shut() -> None:
+    gate = Gate("luma", 70.0, above=False)
+    stack = dataclasses.replace(STACK, gates={"ll": gate})
+    dark = weighted_ensemble({"ll": 2.0, "bg": -2.0}, stack, {"luma": 30.0})
+    assert dark == weighted_ensemble({"ll": 2.0, "bg": -2.0}, STACK)
+    for quality in ({"luma": 120.0}, {"luma": math.nan}, None):
+        light = weighted_ensemble({"ll": 2.0, "bg": -2.0}, stack, quality)
+        assert light.log_odds == pytest.approx(0.5 - 2)
+        ll = light.specialists["ll"]
+        assert (ll.probability, ll.weight) == (pytest.approx(sigmoid(2)), 0.0)
+        assert ll.reason == "leans forged; set aside: it counts only with luma below 70"
 
 
 def test_no_score_is_no_answer_and_never_a_half() -> None:

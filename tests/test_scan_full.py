@@ -106,9 +106,7 @@ def test_missing_and_damaged_files_are_named_and_the_scan_goes_on(house: Path, m
     assert result.probability is not None
 
 
-def test_networks_that_cannot_be_used_are_named_and_the_scan_goes_on(
-    house: Path, models: Path, talking: Path
-) -> None:
+def test_networks_that_cannot_be_used_are_named_and_the_scan_goes_on(house: Path, models: Path, talking: Path) -> None:
     install(models, "ll", float("nan"), weight=1.0)
     install(models, "cm", 3.0, weight=1.0)
     write_network(models / "full_bg.onnx", {"crops": INPUTS["crops"]}, 1.0)  # which does not look through the lens

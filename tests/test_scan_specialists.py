@@ -22,6 +22,7 @@ from interceptor.media.motion import read_motion
 from interceptor.media.native import native_crop
 from interceptor.media.tracks import FaceTracker
 from interceptor.metrics.calibration import Platt
+from interceptor.metrics.gates import Gate
 from interceptor.metrics.stacking import Calibration, Stack
 from interceptor.report.files import json_line
 from interceptor.runtime.weights import WeightError
@@ -226,11 +227,14 @@ def test_a_score_that_is_no_number_is_an_abstention(house: Path, talking: Path) 
     json_line(result)  # which holds no NaN
 
 
-def write_ensemble(folder: Path, weights: dict[str, float], verdict_from: str) -> None:
+def write_ensemble(
+    folder: Path, weights: dict[str, float], verdict_from: str, gates: dict[str, Gate] | None = None
+) -> None:
     """An ensemble whose members' log-odds are their scores between -5 and 5."""
     members = ("screen", *LENSES)
     straight = Calibration((-5.0, 5.0), (0.0, 1.0), Platt(10.0, -5.0))
-    stack = Stack(members, dict.fromkeys(members, straight), tuple(weights.get(m, 0.0) for m in members), 0.0, 1.0)
+    w = tuple(weights.get(m, 0.0) for m in members)
+    stack = Stack(members, dict.fromkeys(members, straight), w, 0.0, 1.0, gates or {})
     files = [f"specialist_{code}.onnx" for code in LENSES]
     card = {
         "name": "ensemble",
@@ -255,6 +259,18 @@ def test_an_ensemble_that_earned_it_decides(house: Path, talking: Path) -> None:
     assert result.verdict == "inconclusive"
     assert result.threshold == pytest.approx(1 / (1 + np.exp(-0.4)))
     assert "2 specialists" in result.faces[0].reason
+
+
+def test_a_gate_asks_for_the_quality(house: Path, talking: Path) -> None:
+    shut, open_ = Gate("face_size", 1000.0, above=True), Gate("luma", 1.0, above=True)
+    write_ensemble(house, {"av": 0.5, "cm": 0.5, "screen": 0.5}, "ensemble", {"av": shut, "cm": open_})
+    result = Scanner(frames=6, folder=house).scan(talking)
+    assert (result.specialists["av"].weight, result.specialists["cm"].weight, result.screen.weight) == (0, 0.5, 0.5)
+    assert result.specialists["av"].reason == "leans forged; set aside: it counts only with face size above 1000"
+    assert result.quality["face_size"] == pytest.approx(result.faces[0].size)
+    assert 1 < result.quality["luma"] < 255
+    assert json.loads(json_line(result))["quality"] == result.quality
+    assert Scanner(frames=6, folder=house, verdict_from="screen").scan(talking).quality is None, "nobody asked"
 
 
 def test_one_that_did_not_is_told_and_stays_measurable(house: Path, talking: Path) -> None:

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from interceptor.metrics.classification import roc_auc
+from interceptor.metrics.gates import Gate
 from interceptor.metrics.stacking import STRENGTHS, Stack, _fit, fit_stack, source_folds, source_weights
 
 Arrays = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -55,6 +56,46 @@ def test_a_member_that_knows_one_source_only_does_not_win() -> None:
     assert roc_auc(truth, stack.log_odds(fresh)) > roc_auc(truth, fresh[:, 0]) - 0.02
     unbalanced = roc_auc(labels, scores[:, 1])
     assert unbalanced > 0.8  # counted by file it would have been a fine member
+
+
+DARK = Gate("luma", 70.0, above=False)
+BRIGHT = Gate("luma", 70.0, above=True)
+
+
+def by_light(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+    """One member that sees the same everywhere, and one that sees well in the dark and worse than nothing in light."""
+    scores, labels, sources = matrix((1.0, 0.0), seed=seed)
+    luma = np.random.default_rng(seed).uniform(20, 120, len(labels))
+    scores[:, 1] += labels * np.where(luma < 70, 2.5, -1.0)
+    return scores, labels, sources, {"luma": luma}
+
+
+def test_a_gate_that_pays_is_taken_and_lets_the_member_count_where_it_sees() -> None:
+    scores, labels, sources, quality = by_light(0)
+    members = ("plain", "dark")
+    gates = {"dark": [BRIGHT, DARK], "plain": [BRIGHT, DARK]}
+    stack = fit_stack(scores, labels, sources, members, quality=quality, gates=gates)
+    assert stack.gates == {"dark": DARK}
+    fresh, truth, _, light = by_light(1)
+    without = fit_stack(scores, labels, sources, members)
+    assert roc_auc(truth, stack.log_odds(fresh, light)) > roc_auc(truth, without.log_odds(fresh)) + 0.05
+    shares = stack.shares(fresh, light)
+    assert (shares[light["luma"] > 70] == [1, 0]).all()
+    assert (shares[light["luma"] < 70, 1] > 0.3).all()
+    assert (stack.shares(fresh) == [1, 0]).all(), "an unknown measure opens no gate"
+    assert (stack.shares(fresh, {"luma": np.full(len(truth), np.nan)}) == [1, 0]).all()
+    again = Stack.from_dict(json.loads(json.dumps(stack.as_dict())))
+    np.testing.assert_array_equal(again.log_odds(fresh, light), stack.log_odds(fresh, light))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_gates_that_add_nothing_are_not_taken(seed: int) -> None:
+    scores, labels, sources = matrix((1.0, 1.0), seed=seed)
+    quality = {"luma": np.random.default_rng(seed).uniform(20, 120, len(labels))}
+    gates = {name: [BRIGHT, DARK] for name in ("a", "b")}
+    with_gates = fit_stack(scores, labels, sources, ("a", "b"), quality=quality, gates=gates)
+    assert with_gates.gates == {}
+    assert with_gates.as_dict() == fit_stack(scores, labels, sources, ("a", "b")).as_dict()
 
 
 def test_better_members_weigh_more_and_the_stack_beats_them() -> None:

@@ -69,7 +69,9 @@ def export_student_command(
     from interceptor.runtime.weights import WeightError
 
     with usage(ValueError, CheckpointError, WeightError), progress_bars() as progress:
-        crops, others = ([crop for path in paths for crop in read_index(path, "val")] for paths in (data, measured or []))
+        crops, others = (
+            [crop for path in paths for crop in read_index(path, "val")] for paths in (data, measured or [])
+        )
         file = write_run(run, out)
         network = Network(file, outputs=("logit",))
         task = progress.add_task("scoring", total=len(crops) + len(others))

@@ -162,7 +162,7 @@ def calibrate_ensemble_command(
         files = [file for found, _ in given for file in found]
         rows = [] if crops is None else read_index(crops, split)
         rows = [rows[i] for i in np.random.default_rng(0).permutation(len(rows))[:limit]]
-        scanner = Scanner(folder=folder, verdict_from="screen")
+        scanner = Scanner(folder=folder, verdict_from="screen", quality=True)
         task = progress.add_task("scanning", total=len(files))
         items, failures = score_files(files, scanner.scan, lambda: progress.advance(task))
         task = progress.add_task("scoring crops", total=len(rows))

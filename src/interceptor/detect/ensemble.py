@@ -43,13 +43,17 @@ Prediction = float | Abstention
 """A specialist's raw score (logit; higher leans forged), or why there is none."""
 
 
-def weighted_ensemble(predictions: Mapping[str, Prediction | None], stack: Stack | None = None) -> EnsembleResult:
+def weighted_ensemble(
+    predictions: Mapping[str, Prediction | None],
+    stack: Stack | None = None,
+    quality: Mapping[str, float] | None = None,
+) -> EnsembleResult:
     """Combine raw scores by code; None or an `Abstention` drops out and the other weights renormalise.
 
     `stack` is what was fitted (`metrics.stacking.fit_stack`); its members may be any codes, and one that
-    `predictions` does not name abstains. Without it the scores must be calibrated log-odds already, and count
-    equally: their mean is the answer. Raises `ValueError` for a score that is not finite, or a code that the stack
-    does not know.
+    `predictions` does not name abstains. One whose gate `quality` (`Quality.measures`) does not open is set aside.
+    Without a stack the scores must be calibrated log-odds already, and count equally: their mean is the answer. Raises
+    `ValueError` for a score that is not finite, or a code that the stack does not know.
     """
     scores, silent = _split(predictions)
     if stack is None:
@@ -63,11 +67,16 @@ def weighted_ensemble(predictions: Mapping[str, Prediction | None], stack: Stack
         if unknown := sorted(set(predictions) - set(codes)):
             raise ValueError(f"no weight was fitted for {', '.join(unknown)}; the stack has {', '.join(codes)}")
         table = np.array([[scores.get(code, np.nan) for code in codes]])
-        log_odds, shares = stack.member_log_odds(table)[0], stack.shares(table)[0]
-        answer = float(stack.log_odds(table)[0])
+        log_odds, shares = stack.member_log_odds(table)[0], stack.shares(table, quality)[0]
+        answer = float(stack.log_odds(table, quality)[0])
         combined = answer if np.isfinite(answer) else None
+    shut = {
+        code: f"it counts only with {gate}"
+        for code, gate in (stack.gates if stack else {}).items()
+        if not gate.is_open(quality or {}, 1)[0]
+    }
     entries = {
-        code: _entry(scores.get(code), silent.get(code, "was not run"), float(value), float(share))
+        code: _entry(scores.get(code), silent.get(code, "was not run"), float(value), float(share), shut.get(code))
         for code, value, share in zip(codes, log_odds, shares, strict=True)
     }
     return EnsembleResult(
@@ -98,13 +107,15 @@ def _split(predictions: Mapping[str, Prediction | None]) -> tuple[dict[str, floa
     return scores, silent
 
 
-def _entry(score: float | None, why_not: str, log_odds: float, share: float) -> SpecialistScore:
+def _entry(score: float | None, why_not: str, log_odds: float, share: float, shut: str | None) -> SpecialistScore:
     if score is None:
         return SpecialistScore(probability=None, weight=0.0, reason=why_not)
     if not np.isfinite(log_odds):
         return SpecialistScore(probability=None, weight=0.0, reason="its scores were not found to point to forgeries")
     reason = "leans forged" if log_odds > 0 else "leans authentic"
-    if share == 0:
+    if shut is not None:
+        reason += f"; set aside: {shut}"
+    elif share == 0:
         reason += "; left out, for it adds nothing to the others on sources not seen"
     return SpecialistScore(probability=_probability(log_odds), weight=share, reason=reason)
 

@@ -10,6 +10,7 @@ from typing import Literal
 from interceptor.detect.decision import Decision
 from interceptor.detect.ensemble import SPECIALISTS, Abstention, Prediction, weighted_ensemble
 from interceptor.detect.result import SpecialistScore
+from interceptor.media.quality import Quality
 from interceptor.metrics.calibration import Platt
 from interceptor.metrics.stacking import Stack
 from interceptor.runtime.weights import WeightError, load_card, sha256
@@ -72,10 +73,17 @@ class Panel:
         if verdict_from is not None and self.verdict_from != verdict_from:
             raise ValueError(f"the ensemble cannot decide: {self.why}")
 
-    def judge(self, logit: float, predictions: Mapping[str, Prediction | None]) -> Answer:
+    @property
+    def gated(self) -> bool:
+        """Whether the answer depends on the file's quality."""
+        return self.verdict_from == "ensemble" and self._stack is not None and bool(self._stack.gates)
+
+    def judge(
+        self, logit: float, predictions: Mapping[str, Prediction | None], quality: Quality | None = None
+    ) -> Answer:
         """One face: the screen's mean logit, and what each specialist says (calibrated log-odds, or why nothing).
 
-        The stack weighs calibrated log-odds, the screen's too.
+        The stack weighs calibrated log-odds, the screen's too; `quality` opens and shuts its gates.
         """
         if self.verdict_from == "screen" or self._stack is None:
             screen = SpecialistScore(
@@ -84,7 +92,7 @@ class Panel:
             return Answer(logit, screen, {code: self._beside(predictions.get(code), self.why) for code in SPECIALISTS})
         own = self._screen.platt.slope * logit + self._screen.platt.offset
         known = {code: said for code, said in predictions.items() if code in self._stack.members}
-        parts = weighted_ensemble({"screen": own, **known}, self._stack)
+        parts = weighted_ensemble({"screen": own, **known}, self._stack, quality.measures() if quality else None)
         specialists = {
             code: parts.specialists.get(code) or self._beside(predictions.get(code), NOT_FITTED) for code in SPECIALISTS
         }

@@ -246,6 +246,9 @@ class ScanResult(Model):
     full: dict[str, SpecialistScore] = Field(default_factory=dict, description="of the face that decides, by code")
     picture: PictureResult | None = Field(description="for still pictures; null for videos and errors")
     media: Media | None
+    quality: dict[str, float | None] | None = Field(
+        default=None, description="measures of the picture and of the deciding face's size, where the scan needed them"
+    )
     timings: Timings | None
     errors: list[Problem]
     versions: Versions

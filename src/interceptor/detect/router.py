@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from interceptor.detect.ensemble import SPECIALISTS, EnsembleResult
 from interceptor.media.quality import Quality
+from interceptor.metrics.gates import Gate
 
 UNCERTAIN = (0.05, 0.95)
 """Between these probabilities a second look can still turn the verdict."""
@@ -21,6 +22,20 @@ BLOCKY = 1.3
 UPSCALED = 1.5
 SMALL_FACE = 100.0
 FEWEST_FRAMES = 2
+
+GATES = {
+    code: [Gate(measure, limit, above) for measure, limit in limits for above in (False, True)]
+    for code, limits in {
+        "ll": [("luma", DARK)],
+        "bg": [("luma", DARK)],
+        "av": [("face_size", SMALL_FACE)],
+        "cm": [("bits_per_pixel", FEW_BITS), ("blockiness", BLOCKY)],
+        "rr": [("upscaling", UPSCALED), ("face_size", SMALL_FACE)],
+        "tm": [("bits_per_pixel", FEW_BITS)],
+    }.items()
+}
+"""What a standard specialist's weight may be made to depend on, at the same limits. Sound is a gate by itself: without
+it `av` abstains."""
 
 Choice = frozenset[str] | None
 """Codes asked for by name; None leaves it to the router."""

@@ -36,7 +36,7 @@ from interceptor.detect.screen import Screen, Seen, Student
 from interceptor.detect.verdict import CROPS_PER_FACE, deciding_face, fewest_frames, judge_face, judge_file
 from interceptor.media import MediaError
 from interceptor.media.container import read_head
-from interceptor.media.quality import measure_quality
+from interceptor.media.quality import Quality, measure_quality
 from interceptor.runtime import weights
 
 logger = logging.getLogger(__name__)
@@ -51,7 +51,8 @@ class Scanner:
     frames: how many are sampled over a file's length. fpr: the stated false-alarm rate behind the verdicts. tier: what
     judges a face: the student (`fast`), the screen with the standard specialists, or with full ones too (`full`), those
     in the folder `models`. specialists: which of them, a choice of `router.parse_choice`. verdict_from: whose
-    probability the verdict follows, in place of what the ensemble's card says. evidence: keep crops, heat maps and what
+    probability the verdict follows, in place of what the ensemble's card says. quality: measure it also where neither
+    the router nor a gate of the ensemble asks for it. evidence: keep crops, heat maps and what
     specialists saw in the results, for a report. Raises `WeightError` (a damaged installation) or `ValueError` (a rate
     the card's thresholds do not reach).
 
@@ -67,6 +68,7 @@ class Scanner:
         specialists: Choice = None,
         models: Path | None = None,
         verdict_from: Literal["screen", "ensemble"] | None = None,
+        quality: bool = False,
         evidence: bool = False,
         folder: Path = weights.FOLDER,
     ) -> None:
@@ -80,6 +82,7 @@ class Scanner:
         self._panel = None if tier == "fast" else Panel(self.screen, folder, verdict_from)
         self._choice = specialists
         self._full = FullSpecialists(models_folder(models)) if tier == "full" else None
+        self._measures = self._panel is not None and (quality or tier == "full" or self._panel.gated)
         self._pictures = PictureScanner(folder, evidence=evidence)
         files = {*self.screen.card["files"], "centerface.onnx", *(self._looks.files if self._looks else ())}
         full = self._full.digests if self._full else {}
@@ -123,7 +126,7 @@ class Scanner:
             self._detector,
             frames=self.frames,
             crops=self.frames if self.tier == "fast" else CROPS_PER_FACE,
-            keep=QUALITY_FRAMES if self._full else 0,
+            keep=QUALITY_FRAMES if self._measures else 0,
         )
         info, tracks, chosen, reader, tracker, _ = found
         read = time.perf_counter()
@@ -137,7 +140,8 @@ class Scanner:
             raise FloatingPointError("the network gave a score that is not a number")
         ends = np.cumsum([len(picks) for picks in chosen])
         own = [slice(end - len(picks), end) for end, picks in zip(ends, chosen, strict=True)]
-        answers, sights = self._answers(found, views, seen, own)
+        qualities = self._qualities(found)
+        answers, sights = self._answers(found, views, seen, own, qualities)
         looked = time.perf_counter()
         picture, picture_evidence = (None, None) if reader.still is None else self._pictures(path, reader.still)
         matched = time.perf_counter()
@@ -193,6 +197,7 @@ class Scanner:
             full=worst.full if worst else {},
             picture=picture,
             media=Media(**dataclasses.asdict(info)),
+            quality=_numbers(qualities[worst.id]) if worst else None,
             timings=Timings(
                 load=self.load_seconds,
                 decode=read - opened - tracker.detect_seconds,
@@ -214,26 +219,34 @@ class Scanner:
         codes |= frozenset(self._full.members if self._full else ())
         return gather(path, found.info, self._detector, found.tracks, found.chosen, codes)
 
+    def _qualities(self, found: Found) -> list[Quality | None]:
+        """The file's quality, with each face's own size; None where nothing asks for it."""
+        if not self._measures:
+            return [None] * len(found.tracks)
+        whole = measure_quality(found.kept, found.info)
+        sizes = [float(np.median([crop.side for crop in track.crops])) for track in found.tracks]
+        return [dataclasses.replace(whole, face_size=size) for size in sizes]
+
     def _answers(
-        self, found: Found, views: Views, seen: Seen, own: Sequence[slice]
+        self, found: Found, views: Views, seen: Seen, own: Sequence[slice], qualities: Sequence[Quality | None]
     ) -> tuple[list[Answer], list[dict[str, Sight]]]:
         """What is said of each face, and what each specialist saw of it."""
         logits = [float(np.mean(seen.logits[part])) for part in own]
         if self._looks is None or self._panel is None:
             return [Answer(logit, None, silent(FAST)) for logit in logits], [{} for _ in logits]
         answers, sights = [], []
-        for track, part, logit in zip(found.tracks, own, logits, strict=True):
+        for track, part, logit, quality in zip(found.tracks, own, logits, qualities, strict=True):
             said, saw = self._looks(views.moments[track.id], seen.tokens[part], views.window)
-            answers.append(self._panel.judge(logit, said))
+            answers.append(self._panel.judge(logit, said, quality))
             sights.append(saw)
         if self._full is not None and logits:
             decision = self._panel.decision
             fewest = fewest_frames(found.tracks)
             deciding = [i for i, track in enumerate(found.tracks) if len(track.crops) >= fewest]
             worst = max(deciding, key=lambda i: -np.inf if (s := answers[i].score) is None else s)
-            sizes = [crop.side for crop in found.tracks[worst].crops]
-            quality = measure_quality(found.kept, found.info, sizes)
-            routed = self._full.route(quality, answers[worst], decision, self._choice)
+            seen_by_worst = qualities[worst]
+            assert seen_by_worst is not None
+            routed = self._full.route(seen_by_worst, answers[worst], decision, self._choice)
             answers = [
                 self._full.weigh_in(answer, views.moments[track.id], routed, decision)
                 for track, answer in zip(found.tracks, answers, strict=True)
@@ -261,6 +274,12 @@ class Scanner:
             errors=[Problem(cause=cause, message=message)],
             versions=self._versions,
         )
+
+
+def _numbers(quality: Quality | None) -> dict[str, float | None] | None:
+    if quality is None:
+        return None
+    return {name: None if np.isnan(value) else value for name, value in quality.measures().items()}
 
 
 def _digests(folder: Path, files: Collection[str]) -> dict[str, str]:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import dataclasses
 import glob
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from interceptor.datasets.splits import first_word, split_of
 from interceptor.detect.ensemble import SPECIALISTS
 from interceptor.detect.panel import MEMBERS
 from interceptor.detect.result import ScanResult
+from interceptor.detect.router import GATES
 from interceptor.detect.screen import ScreenNetwork
 from interceptor.detect.specialists import Specialists
 from interceptor.lenses import Abstain
@@ -38,6 +39,8 @@ FOLDS = 5
 FEWEST = 5
 """Scores of either class that a member must have given to be calibrated: labelled files with sound are few."""
 BATCH = 32
+MEASURES = tuple(dict.fromkeys(gate.measure for gates in GATES.values() for gate in gates))
+Measures = Mapping[str, np.ndarray]
 EXTREME = 1e-12
 """Probabilities are kept this far from 0 and 1."""
 
@@ -50,6 +53,8 @@ class Item:
     label: int
     source: str
     scores: tuple[float, ...]
+    quality: Mapping[str, float] = field(default_factory=dict)
+    """`Quality.measures`; of a crop nothing is known."""
 
 
 def labelled(texts: Sequence[str], label: int, trained_on: Sequence[Path]) -> tuple[list[tuple[Path, int, str]], int]:
@@ -79,7 +84,7 @@ def score_files(
 ) -> tuple[list[Item], dict[str, int]]:
     """The members' scores of each file's deciding face, and how many files gave none, by cause.
 
-    `scan` must let the screen decide, so that specialists tell their own probabilities.
+    `scan` must let the screen decide, so that specialists tell their own probabilities, and measure the quality.
     """
     items: list[Item] = []
     failures: Counter[str] = Counter()
@@ -91,7 +96,8 @@ def score_files(
             continue
         parts = [result.screen, *(result.specialists[code] for code in SPECIALISTS)]
         scores = [np.nan if part.probability is None else _log_odds(part.probability) for part in parts]
-        items.append(Item(path.name, label, source, tuple(scores)))
+        quality = {name: np.nan if value is None else value for name, value in (result.quality or {}).items()}
+        items.append(Item(path.name, label, source, tuple(scores), quality))
     return items, dict(failures)
 
 
@@ -127,12 +133,13 @@ def fit(files: Sequence[Item], crops: Sequence[Item]) -> dict[str, Any]:
     Raises `ValueError` where there are too few files, or no member points to forgeries.
     """
     table, labels, sources = _arrays(files)
-    stack = fit_stack(table, labels, sources, MEMBERS, folds=FOLDS, fewest=FEWEST)
-    together = out_of_fold(table, labels, sources)
+    quality = {name: np.array([file.quality.get(name, np.nan) for file in files]) for name in MEASURES}
+    stack = _fit(table, labels, sources, quality)
+    together = out_of_fold(table, labels, sources, quality)
     on_files = _compared(labels, together, table[:, 0], sources)
     figures = {
         "files": _counts(labels, sources) | on_files,
-        "members": _members(table, labels, sources, together, stack),
+        "members": _members(table, labels, sources, quality, together, stack),
     }
     better = on_files["gain_low"] > 0 and bool(crops)
     if crops:
@@ -161,27 +168,39 @@ def fit(files: Sequence[Item], crops: Sequence[Item]) -> dict[str, Any]:
     }
 
 
-def out_of_fold(table: np.ndarray, labels: np.ndarray, sources: np.ndarray) -> np.ndarray:
+def _fit(table: np.ndarray, labels: np.ndarray, sources: np.ndarray, quality: Measures) -> Stack:
+    return fit_stack(
+        table, labels, sources, MEMBERS, folds=FOLDS, fewest=FEWEST, quality=quality, gates=GATES if quality else None
+    )
+
+
+def out_of_fold(
+    table: np.ndarray, labels: np.ndarray, sources: np.ndarray, quality: Measures | None = None
+) -> np.ndarray:
     """Log-odds float64[n] of each item by a stack that has seen nothing of its source; 0 where all members abstain."""
     fewest = min(np.unique(sources[labels == kind]).size for kind in (0, 1))
     fold = source_folds(labels, sources, min(FOLDS, fewest))
     scores = np.zeros(len(labels))
     for k in np.unique(fold):
         seen = fold != k
-        stack = fit_stack(table[seen], labels[seen], sources[seen], MEMBERS, folds=FOLDS, fewest=FEWEST)
-        scores[~seen] = np.nan_to_num(stack.log_odds(table[~seen]))
+        fitting, held = ({name: values[rows] for name, values in (quality or {}).items()} for rows in (seen, ~seen))
+        stack = _fit(table[seen], labels[seen], sources[seen], fitting)
+        scores[~seen] = np.nan_to_num(stack.log_odds(table[~seen], held))
     return scores
 
 
 def _members(
-    table: np.ndarray, labels: np.ndarray, sources: np.ndarray, together: np.ndarray, stack: Stack
+    table: np.ndarray, labels: np.ndarray, sources: np.ndarray, quality: Measures, together: np.ndarray, stack: Stack
 ) -> dict[str, Any]:
-    """For each member: how many files it scored, its own AUC there, its weight, and what the rest lacks without it."""
+    """For each member: how many files it scored, its own AUC there, its weight, where it counts, and what the rest
+    lacks without it.
+    """
     found: dict[str, Any] = {}
     total = sum(stack.weights) or 1.0
     for column, (name, weight) in enumerate(zip(MEMBERS, stack.weights, strict=True)):
         said = np.isfinite(table[:, column])
         row: dict[str, Any] = {"scored": int(said.sum()), "auc": None, "weight": round(weight / total, 3)}
+        row["gate"] = str(stack.gates[name]) if name in stack.gates else None
         if len(set(labels[said])) == 2:
             row["auc"] = round(float(roc_auc(labels[said], table[said, column])), 3)
         row |= {"added": None, "added_low": None, "added_high": None}
@@ -189,7 +208,7 @@ def _members(
             without = table.copy()
             without[:, column] = np.nan
             try:
-                rest = out_of_fold(without, labels, sources)
+                rest = out_of_fold(without, labels, sources, quality)
             except ValueError:  # none is left that points to forgeries
                 rest = np.zeros(len(labels))
             gain = paired_difference(AUC["auc"], labels, together, rest, clusters=list(sources))

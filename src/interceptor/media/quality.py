@@ -6,7 +6,7 @@ All on luma at native resolution. None tells a forgery; they say which detectors
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import cv2
 import numpy as np
@@ -39,6 +39,15 @@ class Quality:
     sound: bool
     frames: int
     """sampled frames"""
+
+    def measures(self) -> dict[str, float]:
+        """What is a number, by name; NaN where it is not known."""
+        return {
+            field.name: np.nan if value is None else float(value)
+            for field in fields(self)
+            if field.name not in ("sound", "frames")
+            for value in [getattr(self, field.name)]
+        }
 
 
 def measure_quality(frames: Sequence[np.ndarray], info: MediaInfo, face_sizes: Sequence[float] = ()) -> Quality:

@@ -1,7 +1,7 @@
 """Stacking: several detectors' scores into one calibrated log-odds, without learning the sources they were tried on.
 
 A stack fitted freely learns which source a file comes from, and loses to a plain mean on sources it has not seen. This
-one is held back four times:
+one is held back five times:
 
 1. **Robust calibration.** A member's score counts by its rank among the fitting scores (0..1), and Platt scaling makes
    that a log-odds. So a member that saturates, or whose scores lie elsewhere on a new source, cannot outvote the rest.
@@ -10,15 +10,19 @@ one is held back four times:
 4. **Members must pay.** On inner folds that leave whole sources out, calibration included, members are left out one by
    one, for as long as that lowers the loss (weights equal); then the strength of the shrinkage is chosen likewise. With
    fewer than five sources in a class nothing is chosen: so few tell themselves apart, not members. Weights are equal.
+5. **Gates must pay more.** A member may be made to count only where a quality measure lies on one side of a limit that
+   was given beforehand. Before members are left out, such gates are added one by one, each only if on the same folds
+   it lowers the loss by more than chance, over sources (one-sided, 5 % shared among all that are tried).
 
 The log-odds is `offset + total * sum(w l) / sum(w)` over the members that gave a score, l their log-odds, w their
-weights and `total` the sum of all weights: those that abstain drop out and the rest take their share.
+weights and `total` the sum of all weights: those that abstain drop out and the rest take their share, as do those
+whose gate is shut.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,6 +30,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from interceptor.metrics.calibration import Platt, fit_platt
 from interceptor.metrics.classification import Floats, checked
+from interceptor.metrics.gates import Gate, Quality, choose_gates, gated
 
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 1e3)
 """Tried as penalties; the last one makes weights equal."""
@@ -65,6 +70,8 @@ class Stack:
     offset: float
     strength: float
     """The shrinkage that the inner folds chose."""
+    gates: dict[str, Gate] = field(default_factory=dict)
+    """Of the members that do not count everywhere."""
 
     def member_log_odds(self, scores: ArrayLike) -> Floats:
         """Raw scores float[n, members], NaN where a member abstains, to log-odds; NaN where there is no calibration."""
@@ -75,15 +82,21 @@ class Stack:
         ]
         return np.stack(columns, axis=1)
 
-    def shares(self, scores: ArrayLike) -> Floats:
+    def shares(self, scores: ArrayLike, quality: Quality | None = None) -> Floats:
         """What each member counts for each item, float64[n, members]; a row adds up to 1, or to 0 if all abstain."""
-        w = np.where(np.isfinite(self.member_log_odds(scores)), self.weights, 0.0)
+        w = np.where(np.isfinite(self._heard(scores, quality)), self.weights, 0.0)
         total = w.sum(axis=1, keepdims=True)
         return np.divide(w, total, out=np.zeros_like(w), where=total > 0)
 
-    def log_odds(self, scores: ArrayLike) -> Floats:
-        """Raw scores float[n, members] to log-odds of forgery float64[n]; NaN where no member with a weight scored."""
-        return _combine(self.member_log_odds(scores), np.array(self.weights), self.offset)
+    def log_odds(self, scores: ArrayLike, quality: Quality | None = None) -> Floats:
+        """Raw scores float[n, members] to log-odds of forgery float64[n]; NaN where no member with a weight scored.
+
+        A member with a gate is not heard where `quality` does not open it.
+        """
+        return _combine(self._heard(scores, quality), np.array(self.weights), self.offset)
+
+    def _heard(self, scores: ArrayLike, quality: Quality | None) -> Floats:
+        return gated(self.member_log_odds(scores), self.members, self.gates, quality or {})
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
@@ -96,6 +109,7 @@ class Stack:
             "weights": list(self.weights),
             "offset": self.offset,
             "strength": self.strength,
+            "gates": {name: gate._asdict() for name, gate in self.gates.items()},
             "calibrations": calibrations,
         }
 
@@ -106,7 +120,12 @@ class Stack:
             for name, c in stored["calibrations"].items()
         }
         return cls(
-            tuple(stored["members"]), calibrations, tuple(stored["weights"]), stored["offset"], stored["strength"]
+            tuple(stored["members"]),
+            calibrations,
+            tuple(stored["weights"]),
+            stored["offset"],
+            stored["strength"],
+            {name: Gate(**gate) for name, gate in stored.get("gates", {}).items()},
         )
 
 
@@ -151,12 +170,15 @@ def fit_stack(
     *,
     folds: int = INNER_FOLDS,
     fewest: int = FEWEST,
+    quality: Quality | None = None,
+    gates: Mapping[str, Sequence[Gate]] | None = None,
 ) -> Stack:
     """Fit calibrations, members kept, shrinkage and weights to raw scores float[n, members], NaN where one abstains.
 
     `labels` [n] (1 = forged), `sources` [n] name where each item is from: any sortable values. A higher score must lean
     forged. With fewer sources in a class than `folds`, weights are equal. Scores must be out of fold: of files that
     their member was not trained on. A member counts only where it gave at least `fewest` scores of either class.
+    `gates` are those that may be tried, by member, on the measures `quality` of the items.
 
     Raises `ValueError` on malformed input, fewer than two sources in a class, or if no member points to forgeries.
     """
@@ -167,23 +189,37 @@ def fit_stack(
     fold = source_folds(truth, names, min(folds, least))
     weights = source_weights(truth, names)
 
-    inner = [_Fold.of(table, truth, names, fold == f, fewest) for f in range(fold.max() + 1)]
+    def split(values: Floats) -> list[_Fold]:
+        return [_Fold.of(values, truth, names, fold == f, fewest) for f in range(fold.max() + 1)]
+
+    def losses_of(parts: list[_Fold], chosen: list[int], strength: float) -> Floats:
+        """Balanced losses [n] on sources that neither the weights nor the calibrations have seen."""
+        log_odds = np.full(truth.size, np.nan)
+        for part in parts:
+            w, offset = _fit(part.fitting[:, chosen], truth[~part.held], part.weights, strength)
+            log_odds[part.held] = _combine(part.testing[:, chosen], w, offset)
+        z = np.where(np.isfinite(log_odds), log_odds, 0.0)
+        return weights * (np.logaddexp(0, z) - truth * z)
+
+    def with_all(values: Floats) -> tuple[Floats, list[int]]:
+        parts = split(values)
+        kept = _usable(parts)
+        return losses_of(parts, kept, STRENGTHS[-1]) if kept else weights * np.log(2), kept
+
+    enough = least >= folds
+    taken = choose_gates(table, members, gates or {}, quality or {}, names, with_all) if enough else {}
+    table = gated(table, members, taken, quality or {})
+    inner = split(table)
     calibrations = _calibrate(table, truth, weights, fewest)
-    kept = [m for m, c in enumerate(calibrations) if c is not None and all(f.usable[m] for f in inner)]
+    kept = [m for m in _usable(inner) if calibrations[m] is not None]
     if not kept:
         raise ValueError("no member points to forgeries on every part of the sources: nothing to stack")
 
     def loss(chosen: list[int], strength: float) -> float:
-        """Balanced loss on sources that neither the weights nor the calibrations have seen."""
-        log_odds = np.full(truth.size, np.nan)
-        for part in inner:
-            w, offset = _fit(part.fitting[:, chosen], truth[~part.held], part.weights, strength)
-            log_odds[part.held] = _combine(part.testing[:, chosen], w, offset)
-        z = np.where(np.isfinite(log_odds), log_odds, 0.0)
-        return float(weights @ (np.logaddexp(0, z) - truth * z))
+        return float(losses_of(inner, chosen, strength).sum())
 
     strength = STRENGTHS[-1]
-    if least >= folds:
+    if enough:
         best = loss(kept, strength)
         while len(kept) > 1:
             without = [[m for m in kept if m != left_out] for left_out in kept]
@@ -203,6 +239,7 @@ def fit_stack(
         weights=tuple(float(v) for v in chosen_weights),
         offset=offset,
         strength=strength,
+        gates=taken,
     )
 
 
@@ -223,6 +260,11 @@ class _Fold(NamedTuple):
         calibrations = _calibrate(table[~held], truth[~held], weights, fewest)
         log_odds = np.stack([_log_odds(c, table[:, m]) for m, c in enumerate(calibrations)], axis=1)
         return cls(held, log_odds[~held], log_odds[held], weights, [c is not None for c in calibrations])
+
+
+def _usable(parts: Sequence[_Fold]) -> list[int]:
+    """Members that point to forgeries on every part of the sources."""
+    return [m for m in range(len(parts[0].usable)) if all(part.usable[m] for part in parts)]
 
 
 def _calibrate(table: Floats, truth: NDArray[np.bool_], weights: Floats, fewest: int) -> list[Calibration | None]:
