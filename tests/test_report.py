@@ -499,7 +499,11 @@ def test_each_specialist_is_shown_with_what_it_saw_or_why_it_saw_nothing() -> No
     face.screen = SpecialistScore(probability=0.934, weight=1.0, reason="decides alone")
     face.specialists = {
         "ll": SpecialistScore(probability=0.123, weight=0.0, reason="leans authentic; <b>not</b> counted"),
+        "cm": SpecialistScore(probability=0.8, weight=0.0, reason="leans forged; not counted: it adds nothing"),
+        "rr": SpecialistScore(probability=0.3, weight=0.0, reason="leans authentic; not counted: it adds nothing"),
         "av": SpecialistScore(probability=None, weight=0.0, reason="the file has no sound here"),
+        "bg": SpecialistScore(probability=None, weight=0.0, reason="was not asked for"),
+        "tm": SpecialistScore(probability=None, weight=0.0, reason="was not asked for"),
     }
     rng = np.random.default_rng(0)
     seen = rng.uniform(-1, 1, (3, 224, 224)).astype(np.float32)
@@ -511,7 +515,10 @@ def test_each_specialist_is_shown_with_what_it_saw_or_why_it_saw_nothing() -> No
     assert "leans authentic; <b>not</b> counted" in text
     assert "the face, 3.2 s" in text
     assert "denoising residual" in text
-    assert "AV audio-visual: the file has no sound here" in text
+    assert "AV (audio-visual): the file has no sound here" in text
+    assert "BG (background), TM (temporal): was not asked for" in text
+    assert text.count("it adds nothing") == 1
+    assert text.count("leans forged; not counted") == 1
     assert "SCREEN whole face 0.934 weight 100 %" in text
     pictures = [cv2.imdecode(np.frombuffer(data, np.uint8), 1) for data in embedded(html)]
     assert (168, 684, 3) in [picture.shape for picture in pictures]
@@ -521,9 +528,11 @@ def embedded(html: str) -> list[bytes]:
     return [base64.b64decode(data) for data in re.findall(r"data:image/jpeg;base64,([A-Za-z0-9+/=]+)", html)]
 
 
-def test_the_fast_tier_has_no_heat_map_and_shows_the_face() -> None:
+def test_the_fast_tier_has_no_heat_map_and_shows_the_crops() -> None:
     result = make_result()
     result.evidence[1].heat = np.empty((0, 14, 14), np.float32)
     html = render_html(result, CARD)
-    assert "Most suspicious" not in html
-    assert len(embedded(html)) == 1
+    assert "Most suspicious" in html
+    assert "Heat map" not in html
+    assert "How to read the heat maps" not in html
+    assert len(embedded(html)) == 1 + len(re.findall('class="single"', html)) > 2

@@ -17,6 +17,7 @@ from interceptor.detect.full import VARIABLE, models_folder
 from interceptor.detect.router import parse_choice
 from interceptor.detect.scan import Scanner
 from interceptor.detect.screen import ScreenNetwork, Seen
+from interceptor.report.html import render_html
 from tiny_specialists import SECONDS, copied, quick_screen, voice, write_card, write_network
 
 quick = pytest.fixture(scope="module", autouse=True)(quick_screen)
@@ -55,7 +56,7 @@ def test_installed_ones_that_are_asked_for_run_and_count_as_their_cards_say(
 ) -> None:
     install(models, "cm", 3.0, weight=1.0, preprocessing=["clahe", "bilateral"])
     install(models, "av", -1.0, size=112)
-    result = full(house, models, specialists=parse_choice("cm,av,rr")).scan(talking)
+    result = full(house, models, specialists=parse_choice("cm,av,rr"), evidence=True).scan(talking)
     cm, av = result.full["cm"], result.full["av"]
     assert (cm.weight, av.weight, result.screen.weight) == (0.5, 0.0, 0.5)
     assert "leans forged; ran: was asked for" in cm.reason
@@ -67,6 +68,10 @@ def test_installed_ones_that_are_asked_for_run_and_count_as_their_cards_say(
     assert (result.tier, result.errors) == ("full", [])
     assert {"full_cm.onnx", "full_av.onnx", "screen.onnx"} <= set(result.versions.weights)
     assert "1 specialist" in result.faces[0].reason
+    assert {"cm", "cm full", "av full"} <= set(result.evidence[0].sights)
+    page = render_html(result, {})
+    assert page.count('alt="compression: the face') == 2
+    assert "AV FULL" in page
 
 
 def test_the_router_chooses_by_itself(house: Path, models: Path, talking: Path) -> None:

@@ -17,10 +17,10 @@ import numpy as np
 from interceptor.detect.decision import Decision
 from interceptor.detect.ensemble import SPECIALISTS, Abstention, EnsembleResult, Prediction
 from interceptor.detect.panel import IDENTITY, Answer
-from interceptor.detect.result import SpecialistScore
+from interceptor.detect.result import Sight, SpecialistScore
 from interceptor.detect.router import Choice, route
 from interceptor.detect.router import Decision as Routed
-from interceptor.detect.specialists import NO_NUMBER
+from interceptor.detect.specialists import NO_NUMBER, Look
 from interceptor.lenses import LENSES, Abstain
 from interceptor.lenses.half import HALF_SIZE, half
 from interceptor.media.clips import FaceClip
@@ -74,31 +74,33 @@ class FullSpecialist:
     def _network(self) -> Network:
         return Network(self._file, outputs=("logit",), quantized=False)
 
-    def log_odds(self, moments: Sequence[FaceClip]) -> float:
+    def look(self, moments: Sequence[FaceClip]) -> Look:
         """The mean over a face's moments, clips of one crop each. Raises `Abstain` where its lens sees none of them or
         the score is no number, `WeightError` for a network that cannot be run.
         """
-        crops, seen = [], []
+        crops, seen, at = [], [], []
         blind = Abstain("the face has no crop")
-        for moment in moments:
+        for number, moment in enumerate(moments):
             try:
                 seen.append(LENSES[self.code].look(moment))
             except Abstain as abstained:
                 blind = abstained
                 continue
             crops.append(enhance(moment.crops[0], self._steps))
+            at.append(number)
         if not seen:
             raise blind
-        lens = np.concatenate(seen)
-        lens = half(self.code, lens) if self._size == HALF_SIZE else lens
+        whole = np.concatenate(seen)
+        lens = half(self.code, whole) if self._size == HALF_SIZE else whole
         try:
             logits = self._network(np.stack(crops), lens)[0]
         except RuntimeError as error:
             raise WeightError(f"{self._file}: the network cannot be run on crops and lens: {error}") from error
-        log_odds = float(np.mean(self._platt.slope * logits + self._platt.offset))
-        if not np.isfinite(log_odds):
+        log_odds = self._platt.slope * logits + self._platt.offset
+        if not np.isfinite(log_odds).all():
             raise Abstain(NO_NUMBER)
-        return log_odds
+        shown = int(np.argmax(log_odds))
+        return Look(float(np.mean(log_odds)), at[shown], whole[shown])
 
 
 class FullSpecialists:
@@ -141,17 +143,19 @@ class FullSpecialists:
 
     def weigh_in(
         self, answer: Answer, moments: Sequence[FaceClip], routed: Mapping[str, Routed], decision: Decision
-    ) -> Answer:
+    ) -> tuple[Answer, dict[str, Sight]]:
         """The answer on one face with the full specialists that run: their log-odds beside the standard answer's, which
-        weighs 1, by the weights that their cards state.
+        weighs 1, by the weights that their cards state; and what each saw, by its code and " full".
         """
         said: dict[str, Prediction] = {}
+        sights: dict[str, Sight] = {}
         for code, choice in routed.items():
             if not choice.run or code in self.damaged:
                 said[code] = Abstention(reason=self.damaged.get(code, choice.reason))
                 continue
             try:
-                said[code] = self.members[code].log_odds(moments)
+                look = self.members[code].look(moments)
+                said[code], sights[f"{code} full"] = look.log_odds, look.sight(moments)
             except Abstain as blind:
                 said[code] = Abstention(reason=blind.reason)
             except WeightError as error:
@@ -163,15 +167,16 @@ class FullSpecialists:
         total = standard + sum(weights.values())
         full = {code: self._part(value, routed[code], weights.get(code, 0.0), total) for code, value in said.items()}
         if not any(weights.values()):
-            return replace(answer, full=full)
+            return replace(answer, full=full), sights
         own = 0.0 if answer.score is None else _log_odds(answer.score, decision)
         combined = (standard * own + sum(weights[code] * scores[code] for code in scores)) / total
-        return Answer(
+        together = Answer(
             (combined - decision.platt.offset) / decision.platt.slope,
             answer.screen and _shrunk(answer.screen, standard / total),
             {code: _shrunk(part, standard / total) for code, part in answer.specialists.items()},
             full,
         )
+        return together, sights
 
     def _part(self, said: Prediction, routed: Routed, weight: float, total: float) -> SpecialistScore:
         if isinstance(said, Abstention):

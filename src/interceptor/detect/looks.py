@@ -116,9 +116,7 @@ class Looks:
             except Abstain as blind:
                 said[code] = Abstention(reason=_why(code, blind.reason, moments, window))
                 continue
-            said[code] = look.log_odds
-            moment = moments[look.shown]
-            sights[code] = Sight(float(moment.times[0]), moment.crops[0], look.seen)
+            said[code], sights[code] = look.log_odds, look.sight(moments)
         return said, sights
 
 

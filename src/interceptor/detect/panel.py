@@ -17,6 +17,7 @@ from interceptor.runtime.weights import WeightError, load_card, sha256
 
 MEMBERS = ("screen", *SPECIALISTS)
 IDENTITY = Platt(1.0, 0.0)
+NOT_COUNTED = "; not counted: "
 NOT_FITTED = "no weight was fitted for it"
 
 
@@ -105,9 +106,7 @@ class Panel:
         if isinstance(said, Abstention):
             return SpecialistScore(probability=None, weight=0.0, reason=said.reason)
         leans = "leans forged" if said > 0 else "leans authentic"
-        return SpecialistScore(
-            probability=float(IDENTITY.apply(said)), weight=0.0, reason=f"{leans}; not counted: {why}"
-        )
+        return SpecialistScore(probability=float(IDENTITY.apply(said)), weight=0.0, reason=f"{leans}{NOT_COUNTED}{why}")
 
 
 def silent(reason: str) -> dict[str, SpecialistScore]:

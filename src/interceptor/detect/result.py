@@ -217,7 +217,7 @@ class Evidence:
     """float32[n, 14, 14]: each patch's exact share of the crop's logit; their mean plus a constant is the logit.
     [0, 14, 14] in the fast tier, whose network has no such shares."""
     sights: dict[str, Sight] = field(default_factory=dict)
-    """By specialist; those that saw nothing are left out."""
+    """By specialist, the full ones as `ll full`; those that saw nothing are left out."""
 
 
 class ScanResult(Model):

@@ -247,10 +247,9 @@ class Scanner:
             seen_by_worst = qualities[worst]
             assert seen_by_worst is not None
             routed = self._full.route(seen_by_worst, answers[worst], decision, self._choice)
-            answers = [
-                self._full.weigh_in(answer, views.moments[track.id], routed, decision)
-                for track, answer in zip(found.tracks, answers, strict=True)
-            ]
+            for i, track in enumerate(found.tracks):
+                answers[i], more = self._full.weigh_in(answers[i], views.moments[track.id], routed, decision)
+                sights[i] |= more
         return answers, sights
 
     def _failed(self, path: Path, digest: str | None, cause: str, message: str) -> ScanResult:

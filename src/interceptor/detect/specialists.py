@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from interceptor.detect.ensemble import SPECIALISTS, Abstention, Prediction
+from interceptor.detect.result import Sight
 from interceptor.lenses import LENSES, Abstain
 from interceptor.lenses.half import half
 from interceptor.media.clips import FaceClip
@@ -29,6 +30,11 @@ class Look:
     """the moment that leans most towards forged"""
     seen: np.ndarray
     """float32[3, 224, 224]: that moment through the lens"""
+
+    def sight(self, moments: Sequence[FaceClip]) -> Sight:
+        """The same as a report shows it, of the moments that were looked at."""
+        moment = moments[self.shown]
+        return Sight(float(moment.times[0]), moment.crops[0], self.seen)
 
 
 class Specialist:

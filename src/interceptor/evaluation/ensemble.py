@@ -148,9 +148,8 @@ def fit(files: Sequence[Item], crops: Sequence[Item]) -> dict[str, Any]:
         figures["crops"] = _counts(truth, origins) | _compared(truth, said, seen[:, 0], origins)
         better &= figures["crops"]["gain_low"] > 0
     aucs = f"AUC {on_files['together']:.3f} against {on_files['screen']:.3f}"
-    why = (
-        f"on sources not seen, all together are {'' if better else 'not surely '}better than the screen alone ({aucs})"
-    )
+    how = "better" if better else "worse" if on_files["gain_high"] < 0 else "not surely better"
+    why = f"on sources not seen, all together are {how} than the screen alone ({aucs})"
     by_source = [
         {str(s): together[(sources == s) & (labels == kind)] for s in np.unique(sources[labels == kind])}
         for kind in (0, 1)

@@ -33,9 +33,10 @@ _FACES_OPEN: Final = 3
 class CropView:
     score: CropScore
     plain: str
-    heat: str
-    hottest: str
-    patches: float
+    heat: str | None = None
+    """None of networks that have no shares to show"""
+    hottest: str = ""
+    patches: float = 0.0
     """Mean of the patches' shares; `rest` added gives the crop's logit."""
 
     @property
@@ -53,8 +54,9 @@ class FaceView:
     least: list[CropView]
     open: bool
     members: list[members.MemberView]
-    silent: list[tuple[str, str, str]]
-    """(code, name, why) of specialists that gave no score"""
+    silent: list[tuple[str, str]]
+    """(who, why) of specialists that gave no score"""
+    uncounted: list[str]
 
 
 @dataclass
@@ -233,12 +235,13 @@ def _face_view(face: FaceResult, result: ScanResult, limit: float | None, unfold
         open=unfold,
         members=members.speaking(face, evidence.sights if evidence else {}),
         silent=members.silent(face),
+        uncounted=members.uncounted(face),
     )
     if evidence is not None and len(evidence.crops):
         view.thumbnail = charts.jpeg(evidence.crops[len(evidence.crops) // 2], side=96, quality=80)
-    if evidence is None or limit is None or not face.crops:
+    if evidence is None or not face.crops:
         return view
-    if not len(evidence.crops) == len(evidence.heat) == len(face.crops):
+    if len(evidence.crops) != len(face.crops) or (limit is not None and len(evidence.heat) != len(face.crops)):
         raise ValueError(
             f"{result.path}: face {face.id} has {len(face.crops)} scores, {len(evidence.crops)} crops "
             f"and {len(evidence.heat)} heat maps; they must be as many"
@@ -257,8 +260,11 @@ def _extremes(logits: list[float]) -> tuple[list[int], list[int]]:
     return most, rest[::-1][:_CROPS_SHOWN]
 
 
-def _crop_view(score: CropScore, evidence: Evidence, index: int, limit: float) -> CropView:
-    crop, heat = evidence.crops[index], evidence.heat[index]
+def _crop_view(score: CropScore, evidence: Evidence, index: int, limit: float | None) -> CropView:
+    crop = evidence.crops[index]
+    if limit is None:
+        return CropView(score, charts.jpeg(crop))
+    heat = evidence.heat[index]
     return CropView(
         score=score,
         plain=charts.jpeg(crop),

@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 
 from interceptor.detect.ensemble import SPECIALISTS
+from interceptor.detect.panel import NOT_COUNTED
 from interceptor.detect.result import FaceResult, Sight, SpecialistScore
-from interceptor.lenses import LENSES
+from interceptor.lenses import LENSES, Lens
 from interceptor.report.charts import jpeg_whole
 from interceptor.report.sheets import coloured
 
@@ -27,6 +28,7 @@ class MemberView:
     code: str
     name: str
     score: SpecialistScore
+    reason: str
     kind: str
     """`forged` or `authentic`: which way its own probability leans"""
     picture: str | None = None
@@ -45,35 +47,47 @@ def speaking(face: FaceResult, sights: dict[str, Sight]) -> list[MemberView]:
         if score.probability is not None
     ]
     return views + [
-        _view(f"{code} full", f"{SPECIALISTS[code]}, full", score)
+        _view(f"{code} full", SPECIALISTS[code], score, sights.get(f"{code} full"))
         for code, score in face.full.items()
         if score.probability is not None
     ]
 
 
-def silent(face: FaceResult) -> list[tuple[str, str, str]]:
-    """(code, name, why) of those that gave none."""
-    found = [(code, SPECIALISTS[code], score) for code, score in face.specialists.items()]
-    found += [(f"{code} full", f"{SPECIALISTS[code]}, full", score) for code, score in face.full.items()]
-    return [(code, name, score.reason) for code, name, score in found if score.probability is None]
+def silent(face: FaceResult) -> list[tuple[str, str]]:
+    """(who, why) of those that gave none; those with the same reason together."""
+    found = [(code.upper(), SPECIALISTS[code], score) for code, score in face.specialists.items()]
+    found += [(f"{code.upper()} full", SPECIALISTS[code], score) for code, score in face.full.items()]
+    by_reason: dict[str, list[str]] = {}
+    for code, name, score in found:
+        if score.probability is None:
+            by_reason.setdefault(score.reason, []).append(f"{code} ({name})")
+    return [(", ".join(who), why) for why, who in by_reason.items()]
+
+
+def uncounted(face: FaceResult) -> list[str]:
+    """Why members that gave a score do not count, each reason once."""
+    reasons = [score.reason.partition(NOT_COUNTED)[2] for score in face.specialists.values()]
+    return list(dict.fromkeys(reason for reason in reasons if reason))
 
 
 def _view(code: str, name: str, score: SpecialistScore, sight: Sight | None = None) -> MemberView:
-    view = MemberView(code, name, score, "forged" if (score.probability or 0) >= 0.5 else "authentic")
+    leans, apart, _ = score.reason.partition(NOT_COUNTED)
+    kind = "forged" if (score.probability or 0) >= 0.5 else "authentic"
+    view = MemberView(code, name, score, f"{leans}; not counted" if apart else leans, kind)
     if sight is not None:
-        lens = LENSES[code]
+        lens = LENSES[code.removesuffix(" full")]
         view.panels = ("the face", *(channel.name for channel in lens.channels))
-        view.picture = jpeg_whole(strip(code, sight), 4 * _PANEL + 3 * _GAP, quality=82)
+        view.picture = jpeg_whole(strip(lens, sight), 4 * _PANEL + 3 * _GAP, quality=82)
         view.time, view.reading = sight.time, lens.reading
     return view
 
 
-def strip(code: str, sight: Sight) -> np.ndarray:
+def strip(lens: Lens, sight: Sight) -> np.ndarray:
     """uint8[h, w, 3] RGB: the face, then the three channels of the lens in the colours of `interceptor lens`."""
-    channels = zip(sight.seen, LENSES[code].channels, strict=True)
+    channels = zip(sight.seen, lens.channels, strict=True)
     pictures = [sight.crop, *(coloured(values, channel.kind) for values, channel in channels)]
     gap = np.full((_PANEL, _GAP, 3), 255, np.uint8)
-    span = LENSES[code].span or 0.0
+    span = lens.span or 0.0
     parts: list[np.ndarray] = []
     for number, picture in enumerate(pictures):
         panel = cv2.resize(picture, (_PANEL, _PANEL), interpolation=cv2.INTER_AREA)
