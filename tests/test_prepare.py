@@ -25,6 +25,7 @@ from typer.testing import CliRunner
 from interceptor import cli
 from interceptor.datasets import prepare as preparing
 from interceptor.datasets.adopt import GIVEN, adopt
+from interceptor.datasets.lock import FolderBusyError
 from interceptor.datasets.mini import make_mini
 from interceptor.datasets.prepare import prepare
 from interceptor.datasets.registry import read_set
@@ -34,6 +35,7 @@ from interceptor.datasets.videos import DatasetError
 from interceptor.lenses import LENSES
 from interceptor.media.clips import FaceClip, NativeCrop
 from interceptor.media.crops import CROP_SIZE, TEMPLATE
+from lock_holder import holder
 from pretence import DEADLY, Pretence, clip
 
 
@@ -167,6 +169,14 @@ def test_a_folder_made_in_another_way_is_not_gone_on_with(prepared: Path, clips:
     moved = [replace(video, split="test") for video in table.videos]
     with pytest.raises(DatasetError, match="when it was prepared, and is not any more"):
         prepare(replace(table, videos=moved), out, Sampling(), Pretence, workers=1)
+
+
+def test_a_folder_that_another_process_fills_is_refused(clips: Path, tmp_path: Path) -> None:
+    child = holder(tmp_path)
+    with pytest.raises(FolderBusyError, match=f"process {child} is writing into it"):
+        run(clips, tmp_path)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
 
 
 def test_no_room_on_the_disk(clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

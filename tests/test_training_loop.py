@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import time
@@ -14,11 +15,13 @@ import numpy as np
 import pytest
 import torch
 
+from interceptor.datasets.lock import FolderBusyError
 from interceptor.models import specialist
 from interceptor.training.checkpoints import CheckpointError
 from interceptor.training.stages import snapshots
 from interceptor.training.stages.data import DataError
 from interceptor.training.stages.starts import build
+from lock_holder import holder
 from shard_maker import write_shards
 from stage_runner import Tiny, in_child, job, run, tiny_backbone, two_processes, waited
 
@@ -202,7 +205,7 @@ def test_mistakes_are_found_before_the_first_step(data: Path, tmp_path: Path) ->
 
 def test_a_full_disk_is_told_before_and_while(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(CheckpointError, match="GB free"):
-        snapshots.check_room(tmp_path / "new", 10**18)
+        snapshots.check_room(tmp_path / "new", 10**18, "it")
 
     def full(path: Path, data: bytes) -> None:
         raise OSError(28, "No space left on device")
@@ -212,13 +215,21 @@ def test_a_full_disk_is_told_before_and_while(data: Path, tmp_path: Path, monkey
         snapshots.write_weights(tmp_path / "a.safetensors", {"a": torch.zeros(1)}, {})
 
 
+def test_two_runs_do_not_share_a_folder(data: Path, tmp_path: Path) -> None:
+    child = holder(tmp_path / "dfdc")
+    with pytest.raises(FolderBusyError, match=f"process {child} is writing into it"):
+        run(job(data, tmp_path, *CHUNKS))
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+
+
 def test_another_recipe_is_not_taken_for_the_run_in_the_folder(data: Path, unbroken: Path) -> None:
     with pytest.raises(CheckpointError, match=r"another recipe \(lr\)"):
         run(job(data, unbroken, *CHUNKS, "ema=0.9", "lr=1"))
 
 
 def test_a_loss_that_is_no_number_ends_the_run(data: Path, tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError, match="lower --set lr"):
+    with pytest.raises(FloatingPointError, match="lower --set lr"):
         run(job(data, tmp_path, *CHUNKS, "lr=1e30", "clip=0"))
 
 

@@ -36,10 +36,15 @@ def distill(
         from interceptor.training.checkpoints import CheckpointError
         from interceptor.training.screen import override
         from interceptor.training.student.distill import DistillRun, Recipe
+    from interceptor.datasets.lock import alone_in
     from interceptor.runtime.weights import WeightError
 
     until = None if max_hours is None else time.monotonic() + 3600 * max_hours
-    with usage(ValueError, CheckpointError, WeightError), progress_bars() as progress:
+    with (
+        usage(ValueError, OSError, FloatingPointError, CheckpointError, WeightError),
+        alone_in(out),
+        progress_bars() as progress,
+    ):
         recipe = override(Recipe(), settings or [])
         run = DistillRun(teacher, data, unlabelled or [], init, out, recipe, training_report(progress))
         run.command = command_line(sys.argv[1:])

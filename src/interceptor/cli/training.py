@@ -80,7 +80,7 @@ def _train_command(code: str) -> Callable[..., None]:
         from interceptor.report.files import ReportError
         from interceptor.report.training_run import write_run_page
 
-        with usage(ValueError, CheckpointError, ReportError), progress_bars() as progress:
+        with usage(ValueError, OSError, FloatingPointError, CheckpointError, ReportError), progress_bars() as progress:
             chosen = [*(settings or []), *([f"backbone={backbone}"] if backbone else [])]
             job = Job(
                 code,
@@ -113,6 +113,6 @@ def export_full(
     with training_extra():
         from interceptor.training.checkpoints import CheckpointError
         from interceptor.training.stages.full_export import export_full_specialist
-    with usage(ValueError, CheckpointError):
+    with usage(ValueError, OSError, CheckpointError):
         file, card = export_full_specialist(code, run, data, out)
     print_found({file.name: f"{file.stat().st_size / 1e6:.2f} MB", "calibration": card["calibration"]}, Format.text)

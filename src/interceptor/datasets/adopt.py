@@ -13,16 +13,14 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
 from PIL import Image
 
 from interceptor.datasets.check import problems
 from interceptor.datasets.crops import read_crop
-from interceptor.datasets.manifest import Row, write_whole
-from interceptor.datasets.packing import JPEG, Packed
+from interceptor.datasets.manifest import write_whole
+from interceptor.datasets.packing import Packed, encode_jpeg
 from interceptor.datasets.prepare import PREPARED, mixed, prefix_of
-from interceptor.datasets.samples import key_of
+from interceptor.datasets.samples import row_of
 from interceptor.datasets.shards import MAX_BYTES, ShardWriter
 from interceptor.datasets.videos import DatasetError, Table, Video
 from interceptor.media.crops import CROP_SIZE, TEMPLATE
@@ -68,23 +66,10 @@ def adopt(
 
 
 def _packed(video: Video) -> tuple[Packed, bool]:
-    row = Row(
-        key=key_of(video.name, 0),
-        label=video.label,
-        method=video.method,
-        split=video.split,
-        group=video.group,
-        source=video.dataset,
-        video=video.name,
-        chunk=video.chunk,
-        original=video.original,
-    )
+    row = row_of(video)
     facts = {"key": row.key, "crop": GIVEN, "time": 0.0, "landmarks": (TEMPLATE * CROP_SIZE).tolist()}
     rgb, resized = read_crop(video.path)
     with Image.open(video.path) as opened:
         as_it_is = opened.format == "JPEG" and opened.mode == "RGB" and not resized
-    if as_it_is:
-        data = video.path.read_bytes()
-    else:
-        data = cv2.imencode(".jpg", cv2.cvtColor(np.ascontiguousarray(rgb), cv2.COLOR_RGB2BGR), JPEG)[1].tobytes()
+    data = video.path.read_bytes() if as_it_is else encode_jpeg(rgb)
     return Packed(row, {"json": json.dumps(facts).encode(), "crop.jpg": data}, {}), resized

@@ -47,11 +47,11 @@ def pack(row: Row, clip: FaceClip, talk: bool = True) -> Packed:
         "time": float(clip.times[0]),
         "landmarks": clip.landmarks[0].tolist(),
     }
-    pictures = {"crop.jpg": _jpeg(clip.crops[0])}
+    pictures = {"crop.jpg": encode_jpeg(clip.crops[0])}
     if clip.context is not None:
-        pictures["context.jpg"] = _jpeg(clip.context[0])
+        pictures["context.jpg"] = encode_jpeg(clip.context[0])
     if clip.neighbours is not None:
-        pictures["prev.jpg"], pictures["next.jpg"] = (_jpeg(picture) for picture in clip.neighbours[0])
+        pictures["prev.jpg"], pictures["next.jpg"] = (encode_jpeg(picture) for picture in clip.neighbours[0])
     if clip.native is not None:
         pictures["native.png"] = _encoded(".png", clip.native[0].pixels, PNG)
         facts["native_landmarks"] = clip.native[0].landmarks.tolist()
@@ -98,7 +98,8 @@ def unpack(facts: dict[str, Any], found: dict[str, bytes], wanted: set[str]) -> 
     )
 
 
-def _jpeg(rgb: np.ndarray) -> bytes:
+def encode_jpeg(rgb: np.ndarray) -> bytes:
+    """`uint8[h, w, 3]` at quality 98, without chroma subsampling."""
     return _encoded(".jpg", rgb, JPEG)
 
 

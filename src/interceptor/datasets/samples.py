@@ -94,7 +94,7 @@ def samples_of(video: Video, detector: FaceDetector, sampling: Sampling) -> tupl
             nothing: dict[str, Any] = dict.fromkeys(left_out)
             kept = replace(clip, **nothing)
             for number, moment in enumerate(moments(kept)):
-                row = _row(video, float(moment.times[0]), info.frame_rate, face)
+                row = row_of(video, float(moment.times[0]), info.frame_rate, face)
                 packed.append(pack(row, moment, talk=number == 0))
     return packed, +counts
 
@@ -125,7 +125,8 @@ def key_of(name: str, number: int, face: int = 0) -> str:
     return f"{stem}-{hashlib.sha256(name.encode()).hexdigest()[:8]}-{number:06d}-{face}"
 
 
-def _row(video: Video, time: float, rate: float | None, face: int) -> Row:
+def row_of(video: Video, time: float = 0.0, rate: float | None = None, face: int = 0) -> Row:
+    """The row of a sample before it is stored: what is known of its video, and which moment and face it shows."""
     frame = round(time * rate) if rate else 0
     return Row(
         key=key_of(video.name, frame, face),

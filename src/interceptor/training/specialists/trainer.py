@@ -25,6 +25,7 @@ from interceptor.models.branches import SpecialistModule, module_spec
 from interceptor.models.foundation import TAPS, WIDTH
 from interceptor.models.specialist import SMALL_HIDDEN, SpecialistHead
 from interceptor.training import checkpoints
+from interceptor.training.optimizer import adamw
 from interceptor.training.screen import Report
 
 TOKEN_WIDTH = WIDTH * len(TAPS)
@@ -169,15 +170,7 @@ def fit(head: SpecialistHead, train: list[Pairs], recipe: Recipe) -> Iterator[tu
     rng = np.random.default_rng(recipe.seed)
     head = head.to(memory_format=torch.channels_last)  # twice as fast as the default on a CPU
     average = AveragedModel(head, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema), use_buffers=True)
-    matrices = [p for p in head.parameters() if p.ndim >= 2]
-    optimizer = torch.optim.AdamW(
-        [
-            {"params": matrices, "weight_decay": recipe.weight_decay},
-            {"params": [p for p in head.parameters() if p.ndim < 2], "weight_decay": 0.0},
-        ],
-        lr=recipe.lr,
-        fused=True,
-    )
+    optimizer, _ = adamw(head, recipe.lr, recipe.weight_decay, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, recipe.steps)
     for step in range(1, recipe.steps + 1):
         pairs = train[step % len(train)]

@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader
 
 from interceptor.datasets.shards import Shards
 from interceptor.training import checkpoints
+from interceptor.training.optimizer import adamw
 from interceptor.training.screen import Report
 from interceptor.training.stages import snapshots
 from interceptor.training.stages.balance import batches, epoch_draws
@@ -74,14 +75,7 @@ class Loop:
             trained = torch.nn.SyncBatchNorm.convert_sync_batchnorm(trained)
         if recipe.channels_last:
             trained = trained.to(memory_format=torch.channels_last)
-        matrices = {n: p for n, p in trained.named_parameters() if p.requires_grad and p.ndim >= 2}
-        others = {n: p for n, p in trained.named_parameters() if p.requires_grad and p.ndim < 2}
-        self.names = [*matrices, *others]
-        groups = [
-            {"params": list(matrices.values()), "weight_decay": recipe.weight_decay},
-            {"params": list(others.values()), "weight_decay": 0.0},
-        ]
-        self.adam = torch.optim.AdamW(groups, lr=recipe.lr)
+        self.adam, self.names = adamw(trained, recipe.lr, recipe.weight_decay)
         self.trained = trained.to(fabric.device)
         self.net, self.optimizer = fabric.setup(
             torch.compile(trained) if recipe.compile else trained, self.adam, move_to_device=False
@@ -152,7 +146,7 @@ class Loop:
                     value = loss(recipe, self.net(self.encode(batch), batch.lens), batch.labels, self.weights)
                     self.fabric.backward(value / recipe.accumulate)
                 if not math.isfinite(value.item()):
-                    raise RuntimeError(f"step {place.done + 1}: the loss is {value.item()}; lower --set lr")
+                    raise FloatingPointError(f"step {place.done + 1}: the loss is {value.item()}; lower --set lr")
                 place.loss_sum += value.item() / recipe.accumulate
                 place.replaced += int(batch.replaced.sum())
             if recipe.clip:

@@ -37,7 +37,7 @@ def write_weights(path: Path, tensors: Tensors, facts: dict[str, Any], compress:
     file = _written(path, tensors, compress)
     other = next(path.with_name(path.stem + suffix) for suffix in SUFFIXES if path.stem + suffix != file.name)
     other.unlink(missing_ok=True)
-    _guarded(write_json, side_file(file), {**facts, "sha256": {file.name: sha256(file)}})
+    guarded(write_json, side_file(file), {**facts, "sha256": {file.name: sha256(file)}})
     return file
 
 
@@ -80,7 +80,7 @@ class Snapshots:
             _written(self.folder / f"{name}.optimizer.safetensors", optimizer, self.compress),
         ]
         sums = {file.name: sha256(file) for file in files}
-        _guarded(write_json, self.folder / f"{name}.json", {**facts, "sha256": sums})
+        guarded(write_json, self.folder / f"{name}.json", {**facts, "sha256": sums})
         for old in self._names()[KEPT:]:
             self._drop(old)
 
@@ -116,15 +116,15 @@ class Snapshots:
             file.unlink(missing_ok=True)
 
 
-def check_room(folder: Path, bytes_needed: int) -> None:
-    """Raises `CheckpointError` where the disk of `folder` has less than `bytes_needed` left."""
+def check_room(folder: Path, bytes_needed: int, what: str) -> None:
+    """Raises `CheckpointError` where the disk of `folder` has less than `bytes_needed` left for `what`."""
     while not folder.exists():
         folder = folder.parent
     free = shutil.disk_usage(folder).free
     if free < bytes_needed:
         raise CheckpointError(
-            f"{folder}: {free / 1e9:.1f} GB free, {bytes_needed / 1e9:.1f} GB needed for the checkpoints of this run; "
-            "make room or choose another --out"
+            f"{folder}: {free / 1e9:.1f} GB free, {bytes_needed / 1e9:.1f} GB needed for {what}; "
+            "make room or choose another folder"
         )
 
 
@@ -132,11 +132,12 @@ def _written(path: Path, tensors: Tensors, compress: bool) -> Path:
     data = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
     if compress:
         path, data = path.with_name(f"{path.name}.gz"), gzip.compress(data, 1, mtime=0)
-    _guarded(write_bytes, path, data)
+    guarded(write_bytes, path, data)
     return path
 
 
-def _guarded(write: Callable[[Path, Any], None], path: Path, value: Any) -> None:
+def guarded(write: Callable[[Path, Any], None], path: Path, value: Any) -> None:
+    """`write` what there is to `path`. Raises `CheckpointError` where the disk is full or forbids it."""
     try:
         write(path, value)
     except OSError as error:

@@ -89,7 +89,9 @@ def train_stage(
     store = None
     if recipe.frozen:
         store = open_tokens(job.data, len(shards.rows), start.model.backbone, recipe, fabric.device)
-    snapshots.check_room(job.folder, _room(recipe, start, chosen, store))
+    snapshots.check_room(job.folder, _room(recipe, start), "the checkpoints of this run")
+    if store is not None:
+        snapshots.check_room(job.data, _token_room(recipe, chosen, store), "tokens beside the shards")
     card: dict[str, Any] = {**facts, "command": job.command, "data_counts": _counts(shards, chosen), "history": []}
 
     def write_card(loop: Loop, finished: bool) -> None:
@@ -190,15 +192,17 @@ def _same_run(card: Path, facts: dict[str, Any]) -> None:
         raise CheckpointError(f"{card}: holds a run with another {what}; choose a new folder (--out) or remove it")
 
 
-def _room(recipe: Recipe, start: Start, chosen: Plan, store: TokenStore | None) -> int:
-    """Bytes: checkpoints with Adam's moments (and averages), one more while it is written, best and finals; tokens."""
+def _room(recipe: Recipe, start: Start) -> int:
+    """Bytes: checkpoints with Adam's moments (and averages), one more while it is written, best and finals."""
     weights = sum(tensor.nbytes for tensor in start.trained.state_dict().values())
-    room = weights * (3 + bool(recipe.ema)) * (snapshots.KEPT + 1) + 4 * weights
-    if store is not None:
-        train = [i for chunk in chosen.chunks for i in chunk.places]
-        drawn = recipe.epoch_samples * recipe.epochs * len(chosen.chunks) or len(train)
-        room += store.room(chosen.validation) + min(store.room(train), drawn * store.row_bytes)
-    return room
+    return weights * (3 + bool(recipe.ema)) * (snapshots.KEPT + 1) + 4 * weights
+
+
+def _token_room(recipe: Recipe, chosen: Plan, store: TokenStore) -> int:
+    """Bytes of the tokens that are not there yet, of the rows that the run can draw at most."""
+    train = [i for chunk in chosen.chunks for i in chunk.places]
+    drawn = recipe.epoch_samples * recipe.epochs * len(chosen.chunks) or len(train)
+    return store.room(chosen.validation) + min(store.room(train), drawn * store.row_bytes)
 
 
 def _counts(shards: Shards, chosen: Plan) -> dict[str, Any]:

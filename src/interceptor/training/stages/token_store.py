@@ -17,19 +17,21 @@ from interceptor.models.backbones import Backbone
 from interceptor.models.branches import GRID
 from interceptor.training.checkpoints import sha256
 from interceptor.training.stages.recipe import Recipe
+from interceptor.training.stages.snapshots import guarded
 
 
 class TokenStore:
     """Tokens float16[rows, 49, width] in `NAME.npy`, and in `NAME.known.npy` which of them are there.
 
     A row's tokens are written before it is marked as known, so that a run that was killed leaves none half done. The
-    file is sparse: it takes the room of the rows that are known.
+    file is sparse: it takes the room of the rows that are known. Raises `CheckpointError` where the disk is full.
     """
 
     def __init__(self, folder: Path, name: str, rows: int, width: int, compute: Callable[[Tensor], Tensor]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._compute = compute
-        self._tokens = _mapped(folder / f"{name}.npy", np.float16, (rows, GRID * GRID, width))
+        self._path = folder / f"{name}.npy"
+        self._tokens = _mapped(self._path, np.float16, (rows, GRID * GRID, width))
         self._known = _mapped(folder / f"{name}.known.npy", np.bool_, (rows,))
 
     def __call__(self, rows: Tensor, crops: Tensor) -> Tensor:
@@ -38,9 +40,16 @@ class TokenStore:
         new = np.flatnonzero(~self._known[places])
         if len(new):
             found = self._compute(crops[torch.from_numpy(new).to(crops.device)])
-            self._tokens[places[new]] = found.half().cpu().numpy()
+            guarded(self._write, self._path, (places[new], found.half().cpu().numpy()))
             self._known[places[new]] = True
         return torch.from_numpy(self._tokens[places]).float().to(crops.device)
+
+    def _write(self, path: Path, found: tuple[np.ndarray, np.ndarray]) -> None:
+        """By the file, not by the map: where the disk is full, that is an error and not the end of the process."""
+        with path.open("r+b") as file:
+            for place, tokens in zip(*found, strict=True):
+                file.seek(self._tokens.offset + int(place) * self.row_bytes)
+                file.write(tokens.tobytes())
 
     @property
     def row_bytes(self) -> int:

@@ -12,7 +12,9 @@ import numpy as np
 from interceptor.datasets.shards import Shards
 from interceptor.metrics.calibration import Platt
 from interceptor.metrics.classification import log_loss, roc_auc
+from interceptor.training.checkpoints import write_bytes
 from interceptor.training.stages.data import NAMES, DataError
+from interceptor.training.stages.snapshots import guarded
 
 WORST = 12
 """Errors that are kept as pictures."""
@@ -89,7 +91,8 @@ def keep_worst(scores: Scores, shards: Shards, folder: Path) -> list[dict[str, A
         row = shards.rows[int(scores.rows[place])]
         name = f"{len(found):02d}.jpg"
         crop = shards.read(int(scores.rows[place]), ()).crops[0]
-        cv2.imwrite(str(folder / name), cv2.cvtColor(crop, cv2.COLOR_RGB2BGR))
+        picture = cv2.imencode(".jpg", cv2.cvtColor(crop, cv2.COLOR_RGB2BGR))[1].tobytes()
+        guarded(write_bytes, folder / name, picture)
         found.append(
             {
                 "file": f"{folder.name}/{name}",

@@ -27,6 +27,7 @@ from interceptor.models.student import BACKBONE, STAGES, Student, start
 from interceptor.runtime.network import Network
 from interceptor.training import checkpoints
 from interceptor.training.features import images
+from interceptor.training.optimizer import adamw
 from interceptor.training.student.data import UNKNOWN, DistillBatches, Faces, read_logits, teach
 
 Report = Callable[[str, int, int, str], None]
@@ -169,6 +170,8 @@ class DistillRun:
         missing = [name for name in every.names if name not in known]
         if missing:
             raise ValueError(f"{self.teacher}: no logit for {len(missing)} crops, {missing[0]} the first")
+        if broken := [name for name in every.names if not math.isfinite(known[name])]:
+            raise ValueError(f"{self.teacher}: no number for {len(broken)} crops, {broken[0]} the first")
         train, val = (np.array([known[name] for name in f.names]) for f in (self.train, self.validation))
         return train, val
 
@@ -194,7 +197,7 @@ class DistillRun:
         frozen = student.stages(recipe.frozen)
         for module in frozen:
             module.requires_grad_(False)
-        optimizer, names = _optimizer(student, recipe)
+        optimizer, names = adamw(student, recipe.lr, recipe.weight_decay)
         average = copy.deepcopy(student)
         begin = 0
         if state is not None:
@@ -223,7 +226,7 @@ class DistillRun:
             wanted = targets(labels, soft, recipe).to(self.device)
             loss = functional.binary_cross_entropy_with_logits(found.float(), wanted)
             if not torch.isfinite(loss):
-                raise RuntimeError(f"step {step}: the loss is {loss.item()}; lower --set lr")
+                raise FloatingPointError(f"step {step}: the loss is {loss.item()}; lower --set lr")
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(student.parameters(), 1.0)
@@ -239,8 +242,9 @@ class DistillRun:
                     **checkpoints.adam_state(optimizer, names),
                     "step": torch.tensor(step),
                 }
-                checkpoints.write_tensors(last, tensors)
+                # First: of a run killed in between, the steps since the last checkpoint are done and measured again.
                 self._check(average, step, float(np.mean(losses[-recipe.validate_every :])))
+                checkpoints.write_tensors(last, tensors)
             if stopping:
                 break
         return self.card
@@ -285,20 +289,6 @@ class DistillRun:
             student(images(crops[i : i + batch]).to(self.device)).float().cpu() for i in range(0, len(crops), batch)
         ]
         return torch.cat(parts).double().numpy()
-
-
-def _optimizer(student: Student, recipe: Recipe) -> tuple[torch.optim.Optimizer, list[str]]:
-    """AdamW on what is learned, weight decay on matrices alone; and the parameters' names in its order."""
-    learned = [(name, p) for name, p in student.named_parameters() if p.requires_grad]
-    groups = [[(name, p) for name, p in learned if (p.ndim > 1) is matrix] for matrix in (True, False)]
-    optimizer = torch.optim.AdamW(
-        [
-            {"params": [p for _, p in group], "weight_decay": decay}
-            for group, decay in zip(groups, (recipe.weight_decay, 0.0), strict=True)
-        ],
-        lr=recipe.lr,
-    )
-    return optimizer, [name for group in groups for name, _ in group]
 
 
 def _train_mode(student: Student, frozen: list[nn.Module]) -> None:
