@@ -17,6 +17,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from interceptor.datasets.splits import split_of
 from interceptor.detect.detector import load_detector
 from interceptor.lenses import Abstain
 from interceptor.lenses.sync import sync
@@ -48,7 +49,8 @@ CHOSEN_ON = frozenset(
         "vox_00104",
     )
 )
-"""Clips on which the signals and the constants were chosen; the figures are of the others."""
+"""Clips on which the signals and the constants were chosen, but for the band of pitch: that was chosen on the people of
+the split `train`. The figures are of the others."""
 
 
 def windows(path: Path, detector: FaceDetector, longest: float = LONGEST) -> list[FaceClip]:
@@ -135,10 +137,12 @@ def main() -> None:
     (known,) = sorted((folder / "offset").iterdir())
     _, offsets = agreements(windows(known, detector, 12.6))
     print(f"{known.name}: sound late by {np.round(offsets, 2).tolist()} s, median {np.nanmedian(offsets):+.2f} s\n")
-    groups: dict[str, list[list[FaceClip]]] = {"chosen on": [], "real, others": [], "resynth": []}
+    kinds = [f"{kind}, {which}" for kind in ("real", "resynth") for which in ("chosen on", "others")]
+    groups: dict[str, list[list[FaceClip]]] = {kind: [] for kind in kinds}
     for path in sorted([*(folder / "real").iterdir(), *(folder / "resynth").iterdir()]):
         found = windows(path, detector)
-        kind = "chosen on" if path.stem in CHOSEN_ON else "resynth" if path.parent.name == "resynth" else "real, others"
+        chosen_on = path.stem in CHOSEN_ON or split_of(path) == "train"
+        kind = f"{path.parent.name}, {'chosen on' if chosen_on else 'others'}"
         if found:
             groups[kind].append(found)
         else:

@@ -267,6 +267,21 @@ def test_silence_at_the_ends_says_nothing() -> None:
     assert filled.sum() == pytest.approx((clip.mouth.times[-1] - 0.7) / STEP, abs=2)  # type: ignore[union-attr]
 
 
+def test_agreement_reaches_beyond_the_window_and_not_into_silence() -> None:
+    """A later lag is compared in full where the sound goes on; what is not known of it says nothing."""
+    clip = replace(face_clip(1), times=np.array([1.3]))
+    assert clip.sound is not None
+    assert clip.mouth is not None
+    whole = LENSES["av"].look(clip)[0, 2]
+    inside = (np.arange(len(clip.sound.samples)) / RATE + clip.sound.start >= clip.mouth.times[0]).astype(np.float32)
+    cut = LENSES["av"].look(replace(clip, sound=replace(clip.sound, samples=clip.sound.samples * inside)))[0, 2]
+    late, early = slice(120, None), slice(0, 100)
+    assert np.abs(whole[late] - cut[late]).max() < 0.05
+    assert np.abs(whole[early] - cut[early]).max() > 0.05
+    soft = replace(clip, sound=replace(clip.sound, samples=clip.sound.samples / 8))
+    assert np.abs(LENSES["av"].look(soft)[0, 2] - whole).max() < 0.01
+
+
 def test_mouth_motion_is_per_time_not_per_frame() -> None:
     slow, fast = (mouth_motion(talking(fps=fps)[0]).sum() / fps for fps in (25, 50))
     assert slow == pytest.approx(fast, rel=0.25)

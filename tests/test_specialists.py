@@ -12,7 +12,7 @@ from torch import nn
 
 from interceptor.models.backbones import BACKBONES, Backbone, FoundationBackbone
 from interceptor.models.branches import GRID, MODULES, SpecialistModule, module_spec
-from interceptor.models.specialist import SpecialistHead, SpecialistModel, padded_width
+from interceptor.models.specialist import SpecialistHead, SpecialistModel, TokenFusion, padded_width
 from interceptor.training.folding import folded
 from interceptor.training.specialists.export import write_specialist
 from tiny_data import random_base
@@ -107,6 +107,36 @@ def test_saved_and_loaded_it_answers_the_same(code: str, tmp_path: Path) -> None
     other.load_state_dict(torch.load(tmp_path / "model.pt", weights_only=True))
     with torch.no_grad():
         assert torch.equal(model(*inputs()), other(*inputs()))
+
+
+def test_token_fusion_begins_with_the_mean_and_so_do_heads_stored_without_weights_of_places() -> None:
+    model = lived_in(SpecialistModel(module_spec("av"), Pixels(), "tokens"))
+    stored = model.state_dict()
+    assert stored["head.fusion.place"].eq(1 / GRID**2).all()
+    old = {name: tensor for name, tensor in stored.items() if name != "head.fusion.place"}
+    other = SpecialistModel(module_spec("av"), Pixels(), "tokens").eval()
+    other.load_state_dict(old)
+    with torch.no_grad():
+        assert torch.equal(model(*inputs()), other(*inputs()))
+
+
+def test_token_fusion_learns_where_something_is() -> None:
+    """Features that are the same but for their place, which a mean over places cannot tell."""
+    torch.manual_seed(0)
+    spec = module_spec("av")
+    fusion = TokenFusion(12, spec)
+    here, there = torch.zeros(2, 1, spec.channels, GRID, GRID).unbind()
+    here[..., 1, 3], there[..., 5, 3] = 1, 1
+    features, labels = torch.cat([here, there]), torch.tensor([0.0, 1.0])
+    readout = nn.Linear(fusion.width, 1)
+    optimizer = torch.optim.AdamW([*fusion.parameters(), *readout.parameters()], lr=3e-3)
+    for _ in range(30):
+        logits = readout(fusion(torch.zeros(2, GRID**2, 12), torch.zeros(2, 12), features))[:, 0]
+        loss = nn.functional.binary_cross_entropy_with_logits(logits, labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert loss < 0.2
 
 
 def test_an_unknown_fusion_names_the_valid_ones() -> None:
