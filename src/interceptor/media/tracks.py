@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -68,6 +69,17 @@ class FaceCrop:
     """side of the crop in pixels of the frame"""
     native: NativeCrop | None = None
     """the frame's own pixels; None unless the tracker was asked for them, and where the face was carried"""
+
+    @cached_property
+    def colours(self) -> tuple[np.ndarray, np.ndarray]:
+        """Of the face and of its surroundings, see `likeness`."""
+        return _colours(self.image), _colours(self.context)
+
+    @cached_property
+    def flow_view(self) -> np.ndarray:
+        """uint8[_FLOW_SIZE, _FLOW_SIZE]: what flow starts from."""
+        small = cv2.resize(self.context, (_FLOW_SIZE, _FLOW_SIZE), interpolation=cv2.INTER_AREA)
+        return cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
 
 
 @dataclass
@@ -233,8 +245,8 @@ def likeness(a: FaceCrop, b: FaceCrop) -> float:
 
     It tells persons and scenes apart far better than the correlation of pixels does (`docs/faces.md`).
     """
-    pairs = ((a.image, b.image), (a.context, b.context))
-    return sum(float(_colours(first) @ _colours(second)) for first, second in pairs) / len(pairs)
+    pairs = list(zip(a.colours, b.colours, strict=True))
+    return sum(float(first @ second) for first, second in pairs) / len(pairs)
 
 
 def _colours(picture: np.ndarray) -> np.ndarray:
@@ -248,10 +260,10 @@ def _follow(anchor: FaceCrop, rgb: np.ndarray) -> tuple[np.ndarray, np.ndarray] 
 
     Pyramidal Lucas-Kanade flow (Bouguet, 2001) of points on the face, and the similarity that most of them obey.
     """
-    known = cv2.resize(anchor.context, (_FLOW_SIZE, _FLOW_SIZE), interpolation=cv2.INTER_AREA)
-    patch = cut(rgb, anchor.landmarks, _FLOW_SIZE, CONTEXT_SCALE)
-    first, second = (cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in (known, patch))
-    points, found, _ = cv2.calcOpticalFlowPyrLK(first, second, _FLOW_POINTS, np.empty(0), winSize=(21, 21), maxLevel=3)
+    patch = cv2.cvtColor(cut(rgb, anchor.landmarks, _FLOW_SIZE, CONTEXT_SCALE), cv2.COLOR_RGB2GRAY)
+    points, found, _ = cv2.calcOpticalFlowPyrLK(
+        anchor.flow_view, patch, _FLOW_POINTS, np.empty(0), winSize=(21, 21), maxLevel=3
+    )
     found = found.ravel() == 1
     if found.sum() < len(found) // 2:
         return None
