@@ -77,8 +77,10 @@ class Scanner:
             raise ValueError(f"frames must be at least 1, not {frames}")
         self.frames, self.tier, self.evidence = frames, tier, evidence
         self._detector = load_detector(folder)
-        self.screen: Screen | Student = Student(folder, fpr=fpr) if tier == "fast" else Screen(folder, fpr=fpr)
-        self._looks = None if tier == "fast" else Looks(specialists, folder)
+        with ThreadPoolExecutor(1) as beside:  # compiling networks takes one processor
+            looks = None if tier == "fast" else beside.submit(Looks, specialists, folder)
+            self.screen: Screen | Student = Student(folder, fpr=fpr) if looks is None else Screen(folder, fpr=fpr)
+            self._looks = None if looks is None else looks.result()
         self._panel = None if tier == "fast" else Panel(self.screen, folder, verdict_from)
         self._choice = specialists
         self._full = FullSpecialists(models_folder(models)) if tier == "full" else None
