@@ -182,6 +182,28 @@ def test_a_frozen_backbone_is_asked_once_for_each_row_and_stays_as_it_is(
         assert torch.equal(tensor, weights[0][f"backbone.{name}"])
 
 
+def test_tokens_belong_to_one_manifest(data: Path, tmp_path: Path) -> None:
+    """A folder that was prepared anew has other rows in the same places."""
+    folder = shutil.copytree(data, tmp_path / "data")
+    lines = (folder / "manifest.csv").read_text().splitlines()
+    settings = ("freeze_backbone=true", "epochs=1", "chunks=[0]", "preprocessing=[]")
+    for name, order in (("first", lines[1:]), ("second", lines[:0:-1])):
+        (folder / "manifest.csv").write_text("\n".join([lines[0], *order]) + "\n")
+        run(job(folder, tmp_path / name, *settings))
+    assert len(list((folder / "tokens").glob("*.known.npy"))) == 2
+
+
+def test_tokens_and_features_of_a_fresh_fusion_are_of_one_scale(data: Path, tmp_path: Path) -> None:
+    task = job(data, tmp_path, *CHUNKS)
+    plain = build("ll", task.recipe, "none", tmp_path, "", remark=lambda _: None).trained.state_dict()
+    run(task, until=0.0)  # stops after one step
+    found = outcome(tmp_path)[0]
+    assert found["head.fusion.mean"].abs().max() > 0
+    assert (found["head.fusion.std"] != 1).all()
+    ratio = found["head.fusion.features.weight"].std() / plain["head.fusion.features.weight"].std()
+    assert ratio > 2, "what the module makes of a lens is small at first"
+
+
 def test_mistakes_are_found_before_the_first_step(data: Path, tmp_path: Path) -> None:
     def refused(kind: type[Exception], said: str, task: Any) -> None:
         with pytest.raises(kind, match=said):

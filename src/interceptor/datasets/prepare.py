@@ -95,7 +95,7 @@ def prepare(
             ) from error
         finally:
             results.close()
-        return _summarise(out)
+        return _summarise(out, table)
 
 
 def _claim(out: Path, table: Table, sampling: Sampling) -> None:
@@ -226,8 +226,9 @@ def _note(video: Video, cause: str, message: str, **counts: int) -> dict[str, An
     return {"video": video.name, "label": video.label, "cause": cause, "message": message, "counts": counts}
 
 
-def _summarise(out: Path) -> dict[str, Any]:
+def _summarise(out: Path, table: Table) -> dict[str, Any]:
     """Write the manifest, the list of failures, and what was counted."""
+    now = {video.name for video in table.videos}
     rows = write_manifest(out)
     latest = {note["video"]: note for note in read_notes(out)[1]}
     failed = [note for note in latest.values() if note["cause"]]
@@ -243,6 +244,7 @@ def _summarise(out: Path) -> dict[str, Any]:
         "videos": len(latest),
         "samples": len(rows),
         "by_split_and_label": dict(sorted(Counter(f"{row.split} {row.label}" for row in rows).items())),
+        "samples_of_videos_not_in_the_set_now": sum(row.video not in now for row in rows),
         "failed_videos": len(failed),
         "failures": dict(Counter(note["cause"] for note in failed)),
         "counts": dict(sorted(counts.items())),
