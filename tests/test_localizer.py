@@ -17,10 +17,10 @@ from interceptor.metrics.maps import combined, logit, sigmoid, top_score
 from interceptor.models.localizer import CELLS, DEPTHS, MAP, SIDE, Gate, LocalizerDecoder, position_embedding
 from interceptor.runtime.network import Network
 from interceptor.runtime.weights import WeightError
-from interceptor.training.checkpoints import sha256, write_json, write_tensors
+from interceptor.training.checkpoints import write_json, write_tensors
 from interceptor.training.export import BASE_NAME
+from interceptor.training.localizers.card import export_localizer
 from interceptor.training.localizers.data import FULL, IGNORED, Sample, Source, make, plan, target
-from interceptor.training.localizers.export import write_localizer
 from interceptor.training.localizers.loss import localisation_loss
 from interceptor.training.localizers.recipes import MEMBERS
 from interceptor.training.localizers.sources import side_of
@@ -59,12 +59,14 @@ def members() -> dict[str, LocalizerDecoder]:
 
 @pytest.fixture(scope="module")
 def weights(members: dict[str, LocalizerDecoder], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of weights with a random foundation and two random members."""
-    folder = tmp_path_factory.mktemp("weights")
-    write_tensors(folder / BASE_NAME, random_base())
-    write_localizer(folder / BASE_NAME, members, folder / "localizer.onnx")
-    files = {name: sha256(folder / name) for name in (BASE_NAME, "localizer.onnx")}
-    write_json(folder / "localizer.json", CARD | {"files": files})
+    """A folder of weights with a random foundation and two random members, exported from a run."""
+    run, folder = tmp_path_factory.mktemp("run"), tmp_path_factory.mktemp("weights")
+    write_tensors(run / BASE_NAME, random_base())
+    for name, member in members.items():
+        write_tensors(run / f"{name}.safetensors", member.state_dict())
+    write_json(run / "run.json", CARD | {"recipe": {"gate": "features"}})
+    files = export_localizer(run, run / BASE_NAME, folder)
+    assert [file.name for file in files] == [BASE_NAME, "localizer.onnx", "localizer.json"]
     return folder
 
 

@@ -39,7 +39,7 @@ def export_localizer(run: Path, base: Path, out: Path) -> list[Path]:
         checkpoints.write_bytes(beside, base.read_bytes())
     elif not filecmp.cmp(beside, base, shallow=False):
         raise checkpoints.CheckpointError(f"{beside}: another base; the localizer was not trained on it")
-    write_localizer(beside, load_members(run, card["members"], card["recipe"].get("gate", "features")), graph)
+    write_localizer(beside, load_members(run, card["members"], card["recipe"]["gate"]), graph)
     checkpoints.write_json(
         out / "localizer.json",
         {
