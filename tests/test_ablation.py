@@ -21,12 +21,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Pairs whose forgeries lack detail: the lens of resolution shows it, colours and tokens do not."""
     folder = tmp_path_factory.mktemp("pairs")
     rng = np.random.default_rng(2)
-    for split, count in (("train", 24), ("test", 16)):
+    for split, name, count in [*(("train", f"made{i}", 4) for i in range(6)), ("test", "made6", 16)]:
         seen = rng.normal(0, 0.3, (2, count, 2, 3, HALF_SIZE, HALF_SIZE))
         seen[0, :, 1] *= 0.2
         rows = torch.arange(2 * count, dtype=torch.int32).view(count, 2)
         write_tensors(
-            folder / split / "made.safetensors",
+            folder / split / f"{name}.safetensors",
             {
                 "tokens": torch.from_numpy(rng.normal(size=(2 * count, 49, 3072))).half(),
                 "rr.rr.rows": rows,

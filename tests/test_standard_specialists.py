@@ -142,11 +142,12 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A resolution specialist, trained on pairs whose forgeries lack detail, and exported by the commands."""
     folder = tmp_path_factory.mktemp("specialists")
     rng = np.random.default_rng(2)
-    for split, count in (("train", 24), ("val", 8), ("test", 8)):
+    media = [("train", f"made{i}", 4) for i in range(6)] + [("val", "made6", 8), ("test", "made7", 8)]
+    for split, name, count in media:
         seen = rng.normal(0, 0.3, (count, 2, 3, HALF_SIZE, HALF_SIZE))
         seen[:, 1] *= 0.2
         write_tensors(
-            folder / "data" / split / "made.safetensors",
+            folder / "data" / split / f"{name}.safetensors",
             {
                 "tokens": torch.from_numpy(rng.normal(size=(2 * count, 49, 3072))).half(),
                 "rr.rr.rows": torch.arange(2 * count, dtype=torch.int32).view(count, 2),

@@ -118,7 +118,34 @@ class SpecialistHead(nn.Module):
         """Tokens `[n, 49, w]`, their pooled vector `[n, w]` and the lens `float32[n, 3, h, w]` to logits `[n, 2]`
         (authentic, forged).
         """
-        return self.classifier(self.fusion(tokens, pooled, self.module(lens)))
+        return self.classifier(self.fusion(tokens, pooled, self.features(tokens, lens)))
+
+    def features(self, tokens: Tensor, lens: Tensor) -> Tensor:
+        """What the module makes of the lens, `[n, channels, 7, 7]`."""
+        return self.module(lens)
+
+
+class StandardHead(SpecialistHead):
+    """The head of a standard specialist: beside the fusion of tokens, a linear read-out of their mean.
+
+    The read-out is fitted in closed form and then stays (`training/specialists/readout.py`); the network beside it
+    starts at 0.
+    """
+
+    readout: Tensor
+    offset: Tensor
+
+    def __init__(self, spec: ModuleSpec, backbone_width: int) -> None:
+        super().__init__(spec, backbone_width, "tokens", hidden=SMALL_HIDDEN)
+        self.register_buffer("readout", torch.zeros(backbone_width))
+        self.register_buffer("offset", torch.zeros(()))
+        for parameter in self.classifier[-1].parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(self, tokens: Tensor, pooled: Tensor, lens: Tensor) -> Tensor:
+        """As the network's; `pooled` is the mean of the tokens."""
+        said = (((pooled - self.fusion.mean) / self.fusion.std) * self.readout).sum(1) + self.offset
+        return super().forward(tokens, pooled, lens) + torch.stack([-said, said], 1) / 2
 
 
 class SpecialistModel(nn.Module):

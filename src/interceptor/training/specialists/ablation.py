@@ -8,7 +8,7 @@ Three arms for each specialist, all over the same backbone tokens, the same pair
 - `plain`: no picture at all; in the module's place a small network of equal size reads the tokens.
 
 `lens` less `plain` is what the module adds over a plain head, `lens` less `rgb` what the lens adds over looking with
-the same convolutions at what everyone sees.
+the same convolutions at what everyone sees. All three start from the same read-out of the mean token (`readout.py`).
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ from torch import Tensor, nn
 from interceptor.metrics.bootstrap import paired_difference
 from interceptor.metrics.classification import RANK_MEASURES, roc_auc
 from interceptor.models.branches import GRID
-from interceptor.models.specialist import SpecialistHead
+from interceptor.models.specialist import StandardHead
 from interceptor.training import checkpoints
 from interceptor.training.screen import Report
 from interceptor.training.specialists.data import RGB
+from interceptor.training.specialists.readout import Faces, fit_readout, read_faces
 from interceptor.training.specialists.trainer import (
     TOKEN_WIDTH,
     Pairs,
@@ -46,21 +47,22 @@ AUC = RANK_MEASURES["auc"]
 BUDGET = Recipe(steps=80, lr=2e-3, pairs=8, ema=0.95)
 
 
-class PlainHead(SpecialistHead):
+class PlainHead(StandardHead):
     """A head of the same size that reads the tokens alone; it takes a lens and does not look at it."""
 
-    def __init__(self, head: SpecialistHead) -> None:
+    def __init__(self, head: StandardHead) -> None:
         nn.Module.__init__(self)
         channels = head.spec.channels
         count = sum(p.numel() for p in head.module.parameters())
         hidden = max(1, (count - channels) // (TOKEN_WIDTH + 1 + channels))
         self.spec, self.fusion, self.classifier = head.spec, head.fusion, head.classifier
+        self.register_buffer("readout", head.readout)
+        self.register_buffer("offset", head.offset)
         self.module = nn.Sequential(nn.Linear(TOKEN_WIDTH, hidden), nn.ReLU(), nn.Linear(hidden, channels))
 
-    def forward(self, tokens: Tensor, pooled: Tensor, lens: Tensor) -> Tensor:
-        features = self.module((tokens - self.fusion.mean) / self.fusion.std)
-        grid = features.transpose(1, 2).unflatten(2, (GRID, GRID))
-        return self.classifier(self.fusion(tokens, pooled, grid))
+    def features(self, tokens: Tensor, lens: Tensor) -> Tensor:
+        found = self.module((tokens - self.fusion.mean) / self.fusion.std)
+        return found.transpose(1, 2).unflatten(2, (GRID, GRID))
 
 
 def ablate(
@@ -87,6 +89,7 @@ def ablate(
 
 
 def _job(data: Path, code: str, task: str, recipe: Recipe, seeds: int) -> dict[str, Any]:
+    faces = read_faces(data)
     train = {lens: read_pairs(data, "train", task, lens).own() for lens in (code, RGB)}
     test = {lens: read_pairs(data, "test", task, lens) for lens in (code, RGB)}
     if train[code].media != train[RGB].media or test[code].media != test[RGB].media:
@@ -96,7 +99,7 @@ def _job(data: Path, code: str, task: str, recipe: Recipe, seeds: int) -> dict[s
     for seed in range(1, seeds + 1):
         for arm in ARMS:
             lens = RGB if arm == "rgb" else code
-            logits[arm].append(_scores(arm, code, train[lens], test[lens], replace(recipe, seed=seed)))
+            logits[arm].append(_scores(arm, code, train[lens], test[lens], faces, replace(recipe, seed=seed)))
     media = [name for name in test[code].media for _ in range(2)]
     # Runs differ in scale: each is brought to its own ranks before seeds are averaged.
     mean = {arm: np.mean([run.argsort().argsort() for run in runs], 0) for arm, runs in logits.items()}
@@ -116,9 +119,10 @@ def _job(data: Path, code: str, task: str, recipe: Recipe, seeds: int) -> dict[s
     }
 
 
-def _scores(arm: str, code: str, train: Pairs, test: Pairs, recipe: Recipe) -> np.ndarray:
+def _scores(arm: str, code: str, train: Pairs, test: Pairs, faces: Faces, recipe: Recipe) -> np.ndarray:
     torch.manual_seed(recipe.seed)
     head = PlainHead(new_head(code)) if arm == "plain" else new_head(code)
     standardise(head, train)
+    fit_readout(head, train.faces(), faces)
     *_, (_, measured) = fit(head, [train], recipe)
     return scores(measured, test)[1]

@@ -74,7 +74,7 @@ class _Head(nn.Module):
         self.head = head
 
     def forward(self, tokens: Tensor, lens: Tensor) -> Tensor:
-        logits = self.head(tokens, tokens[:, 0], lens)  # the token fusion does not look at the pooled vector
+        logits = self.head(tokens, tokens.mean(1), lens)
         return logits[:, 1] - logits[:, 0]
 
 

@@ -18,15 +18,16 @@ from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from interceptor import __version__
-from interceptor.datasets.splits import Split
+from interceptor.datasets.splits import Split, group_of
 from interceptor.metrics.calibration import Platt, fit_platt
 from interceptor.metrics.classification import roc_auc
 from interceptor.models.branches import SpecialistModule, module_spec
 from interceptor.models.foundation import TAPS, WIDTH
-from interceptor.models.specialist import SMALL_HIDDEN, SpecialistHead
+from interceptor.models.specialist import SpecialistHead, StandardHead
 from interceptor.training import checkpoints
 from interceptor.training.optimizer import adamw
 from interceptor.training.screen import Report
+from interceptor.training.specialists.readout import Faces, fit_readout, read_faces
 
 TOKEN_WIDTH = WIDTH * len(TAPS)
 TASKS: dict[str, tuple[str, ...]] = {"ll": ("ll", "real"), "av": ("av", "swap")}
@@ -78,6 +79,11 @@ class Pairs:
         kept = np.flatnonzero(~self.for_lens)
         return Pairs(self.tokens, self.rows[kept], self.seen[kept], tuple(self.media[i] for i in kept))
 
+    def faces(self) -> Faces:
+        """Mean tokens of the pairs, authentic and forged in turn."""
+        tokens = self.tokens.float().mean(1)[self.rows.flatten()].numpy()
+        return Faces(tokens, np.array([group_of(Path(name)) for name in self.media]).repeat(2))
+
     def draw(self, rng: np.random.Generator, count: int) -> np.ndarray:
         """Numbers of `count` pairs: half with tokens of their own, half for the lens alone, where there are both."""
         groups = [np.flatnonzero(group) for group in (~self.for_lens, self.for_lens) if group.any()]
@@ -104,9 +110,9 @@ def read_pairs(data: Path, split: Split, task: str, lens: str) -> Pairs:
     return Pairs(torch.cat(tokens), torch.cat(rows), torch.cat(seen), tuple(media))
 
 
-def new_head(code: str) -> SpecialistHead:
+def new_head(code: str) -> StandardHead:
     """The head of a standard specialist, untrained."""
-    return SpecialistHead(module_spec(code), TOKEN_WIDTH, "tokens", hidden=SMALL_HIDDEN)
+    return StandardHead(module_spec(code), TOKEN_WIDTH)
 
 
 def train_specialist(
@@ -114,10 +120,11 @@ def train_specialist(
 ) -> dict[str, Any]:
     """Train the head of `code` on what `prepare specialists` stored in `data`; a run takes minutes.
 
-    It starts anew, or with the best head of the run `start`, whose data must have had the same split.
+    It starts anew, with a read-out of the tokens where pairs have tokens of their own, or with the best head of the run
+    `start`, whose data must have had the same split.
 
-    Writes `best.safetensors`, the averaged weights of the step with the best mean AUC over the validation tasks, and
-    `run.json`, the card, which is returned.
+    Writes `best.safetensors`, the averaged weights of the step with the best mean AUC over the validation tasks (at
+    step 0 it is the read-out alone), and `run.json`, the card, which is returned.
     """
     tasks = TASKS.get(code, (code,))
     train = [read_pairs(data, "train", task, code) for task in tasks]
@@ -127,23 +134,31 @@ def train_specialist(
     torch.manual_seed(recipe.seed)
     history: list[dict[str, Any]] = []
     losses: list[float] = []
+    readout = None
     if start is None:
         head, before = new_head(code), None
         standardise(head, train[0])
+        if len((own := train[0].own()).rows):
+            readout = fit_readout(head, own.faces(), read_faces(data))
     else:
         head, before = read_run(code, start)
-    for step, (loss, measured) in enumerate(fit(head, train, recipe), 1):
-        losses.append(loss)
-        report("training", step, recipe.steps, f"loss {np.mean(losses[-20:]):.3f}")
-        if step % recipe.validate_every and step < recipe.steps:
-            continue
+
+    def validate(step: int, measured: SpecialistHead) -> None:
         found = {task: round(roc_auc(*scores(measured, pairs)), 4) for task, pairs in validation.items()}
-        entry = {"step": step, "loss": round(float(np.mean(losses[-recipe.validate_every :])), 4), **found}
-        entry["selection"] = round(float(np.mean(list(found.values()))), 4)
+        entry: dict[str, Any] = {"step": step, **found, "selection": round(float(np.mean(list(found.values()))), 4)}
+        if losses:
+            entry["loss"] = round(float(np.mean(losses[-recipe.validate_every :])), 4)
         report("validation", step, recipe.steps, str(entry))
         if entry["selection"] > max((old["selection"] for old in history), default=-1):
             checkpoints.write_tensors(out / "best.safetensors", measured.state_dict())
         history.append(entry)
+
+    validate(0, head)
+    for step, (loss, measured) in enumerate(fit(head, train, recipe), 1):
+        losses.append(loss)
+        report("training", step, recipe.steps, f"loss {np.mean(losses[-20:]):.3f}")
+        if step % recipe.validate_every == 0 or step == recipe.steps:
+            validate(step, measured)
     card = {
         "model": f"specialist_{code}",
         "interceptor": __version__,
@@ -151,6 +166,7 @@ def train_specialist(
         "command": command,
         "recipe": dataclasses.asdict(recipe),
         "start": before and {key: before[key] for key in ("command", "recipe", "pairs", "best")},
+        "readout": readout,
         "data": json.loads((data / "data.json").read_text()),
         "pairs": {
             "train": {task: len(pairs.rows) for task, pairs in zip(tasks, train, strict=True)},
@@ -244,7 +260,7 @@ def calibrate(code: str, head: SpecialistHead, data: Path) -> Platt:
     return fit_platt(np.concatenate(logits), np.concatenate(labels), np.concatenate(weights))
 
 
-def read_run(code: str, run: Path) -> tuple[SpecialistHead, dict[str, Any]]:
+def read_run(code: str, run: Path) -> tuple[StandardHead, dict[str, Any]]:
     """The best head of a run, in evaluation mode, and the run's card. Raises `CheckpointError`."""
     head = new_head(code)
     try:
