@@ -1,14 +1,14 @@
 """What the audio-visual specialist tells: clips in sync against the same clips out of it.
 
-    python benchmarks/audio_visual.py DATA [--weights DIR] [--split test ...]
+    python benchmarks/audio_visual.py RUN [--weights DIR] [--split test ...]
 
-DATA holds videos/talking/{real,resynth}; people of the specialist's training are left out unless `--split` names them.
-Windows of 2.6 s, half overlapping, of at most 8 s of each clip; of shorter clips one window of all they have, from 2 s
-on. Beside each answer of the specialist that of plain correlation (`lenses.sync`). `shift` is by 0.3, 0.4, 0.6 and 1 s
-either way, `near shift` by 0.3 and 0.4 s, `swap` the sound of another person of the same collection, `padded` the sound
-0.4 s late with digital silence before it, as an editor moves it. Controls, which should not be told from the clip as it
-is: `silence`, the first 0.4 s of its sound silenced; `short`, the window without its last 0.4 s. Intervals resample
-people.
+RUN is what `interceptor prepare specialists --talk ...` made: 8 s of each clip. People of the specialist's training are
+left out unless `--split` names them. Windows of 2.6 s, half overlapping; of shorter clips one of all they have, from
+2 s on. Beside each answer of the specialist that of plain correlation (`lenses.sync`). `shift` is by 0.3, 0.4, 0.6 and
+1 s either way, `near shift` by 0.3 and 0.4 s, `swap` the sound of another person of the same collection, `padded` the
+sound 0.4 s late with digital silence before it, as an editor moves it. Controls, which should not be told from the clip
+as it is: `silence`, the first 0.4 s of its sound silenced; `short`, the window without its last 0.4 s. Intervals
+resample people.
 """
 
 from __future__ import annotations
@@ -20,10 +20,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from sync import shifted, swapped, windows
+from sync import parts, shifted, swapped
 
 from interceptor.datasets.splits import first_word, group_of, split_of
-from interceptor.detect.detector import load_detector
 from interceptor.detect.screen import ScreenNetwork
 from interceptor.detect.specialists import Specialist
 from interceptor.lenses import Abstain
@@ -32,8 +31,9 @@ from interceptor.media.clips import FaceClip, Mouth
 from interceptor.metrics.bootstrap import bootstrap_intervals
 from interceptor.metrics.classification import RANK_MEASURES
 from interceptor.runtime.weights import FOLDER
+from interceptor.training.specialists.data import read_talk
 
-LONGEST, SHORTEST = 8.0, 2.0
+SHORTEST = 2.0
 SHIFTS = (0.3, 0.4, 0.6, 1.0)
 PARTNERS = 3
 MOVED = 0.4
@@ -86,8 +86,7 @@ def short(clip: FaceClip) -> FaceClip:
 def variants(talk: Talk, others: list[Talk]) -> Iterable[tuple[str, list[FaceClip]]]:
     """The windows of a clip under each name."""
     yield "sync", talk.windows
-    for by in SHIFTS:
-        yield "shift", [shifted(clip, sign * by) for clip in talk.windows for sign in (-1, 1)]
+    yield "shift", [shifted(clip, sign * by) for clip in talk.windows for sign in (-1, 1) for by in SHIFTS]
     yield "near shift", [shifted(clip, sign * by) for clip in talk.windows for sign in (-1, 1) for by in SHIFTS[:2]]
     yield "padded", [padded(clip) for clip in talk.windows]
     rng = np.random.default_rng(0)
@@ -110,21 +109,21 @@ def scored(score: Score, clips: Iterable[FaceClip]) -> list[float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path)
+    parser.add_argument("run", type=Path)
     parser.add_argument("--weights", type=Path, default=FOLDER, help="folder of specialist_av.onnx and its card")
     parser.add_argument("--split", action="append", choices=("train", "val", "test"))
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
-    detector, screen, specialist = load_detector(), ScreenNetwork(), Specialist("av", arguments.weights)
+    screen, specialist = ScreenNetwork(), Specialist("av", arguments.weights)
     talks = []
-    for path in sorted(p for kind in ("real", "resynth") for p in (arguments.data / "videos/talking" / kind).iterdir()):
-        if split_of(path) not in (arguments.split or ["test"]):
+    for file in sorted((arguments.run / "talk").iterdir()):
+        name, clip = file.stem.split("-", 1)[1], read_talk(file)
+        if clip is None or split_of(Path(f"{name}.mp4")) not in (arguments.split or ["test"]):
             continue
-        clips = [clip for clip in windows(path, detector, LONGEST) if spans(clip) >= SHORTEST]
-        if clips:
-            talks.append(Talk(path, clips, screen.look(clips[0].crops).tokens))
+        if clips := [part for part in parts(clip) if spans(part) >= SHORTEST]:
+            talks.append(Talk(Path(f"{name}.mp4"), clips, screen.look(clip.crops).tokens))
         else:
-            print(f"left out, less than {SHORTEST} s of a mouth with sound: {path.name}")
+            print(f"left out, less than {SHORTEST} s of a mouth with sound: {name}")
     print("| told from sync | people, clips, windows | specialist | plain correlation |\n|---|---|---|---|")
     answers: dict[str, list[Answers]] = {}
     for talk in talks:

@@ -59,10 +59,16 @@ def windows(path: Path, detector: FaceDetector, longest: float = LONGEST) -> lis
     found = cut_window(path, info, detector, seconds=min(info.duration or longest, longest), crops=1).clips
     if not found or found[0].mouth is None or found[0].sound is None:
         return []
-    clip, mouth = found[0], found[0].mouth
+    return parts(found[0])
+
+
+def parts(clip: FaceClip) -> list[FaceClip]:
+    """A clip's windows, half overlapping."""
+    mouth = clip.mouth
+    assert mouth is not None
     starts = np.arange(mouth.times[0], max(mouth.times[-1] - SECONDS, mouth.times[0]) + 0.05, SECONDS / 2)
-    parts = [(mouth.times >= start - 1e-6) & (mouth.times < start + SECONDS) for start in starts]
-    return [replace(clip, mouth=Mouth(mouth.frames[part], mouth.times[part])) for part in parts]
+    inside = [(mouth.times >= start - 1e-6) & (mouth.times < start + SECONDS) for start in starts]
+    return [replace(clip, mouth=Mouth(mouth.frames[part], mouth.times[part])) for part in inside]
 
 
 def shifted(clip: FaceClip, seconds: float) -> FaceClip:

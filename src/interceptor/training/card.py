@@ -52,6 +52,12 @@ SPECIALIST_LIMITS = [
     "It reads the tokens of the base with the base's own norms; another tuning's tokens mean something else.",
     *LIMITS[-1:],
 ]
+FURTHER_LIMITS = {
+    "av": [
+        "It says whether lips and sound go together in one window of 2.6 s. Lip-sync forgeries that match their sound "
+        "go together; authentic clips whose two tracks are apart do not.",
+    ]
+}
 
 
 def specialist_card(code: str, run: dict[str, Any], file: Path, calibration: dict[str, float]) -> dict[str, Any]:
@@ -71,7 +77,7 @@ def specialist_card(code: str, run: dict[str, Any], file: Path, calibration: dic
         "validation": run["best"],
         "calibration": calibration,
         "licence": LICENCE,
-        "limits": SPECIALIST_LIMITS,
+        "limits": [*SPECIALIST_LIMITS, *FURTHER_LIMITS.get(code, [])],
     }
 
 
