@@ -73,8 +73,8 @@ def by_light(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[str, n
 def test_a_gate_that_pays_is_taken_and_lets_the_member_count_where_it_sees() -> None:
     scores, labels, sources, quality = by_light(0)
     members = ("plain", "dark")
-    gates = {"dark": [BRIGHT, DARK], "plain": [BRIGHT, DARK]}
-    stack = fit_stack(scores, labels, sources, members, quality=quality, gates=gates)
+    gates = {"dark": [BRIGHT, DARK]}
+    stack = fit_stack(scores, labels, sources, members, incumbent="plain", quality=quality, gates=gates)
     assert stack.gates == {"dark": DARK}
     fresh, truth, _, light = by_light(1)
     without = fit_stack(scores, labels, sources, members)
@@ -89,13 +89,29 @@ def test_a_gate_that_pays_is_taken_and_lets_the_member_count_where_it_sees() -> 
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_gates_that_add_nothing_are_not_taken(seed: int) -> None:
-    scores, labels, sources = matrix((1.0, 1.0), seed=seed)
+def test_what_adds_nothing_to_a_good_member_does_not_come_in(seed: int) -> None:
+    scores, labels, sources = matrix((1.5, 0.0, 0.0), seed=seed)
     quality = {"luma": np.random.default_rng(seed).uniform(20, 120, len(labels))}
-    gates = {name: [BRIGHT, DARK] for name in ("a", "b")}
-    with_gates = fit_stack(scores, labels, sources, ("a", "b"), quality=quality, gates=gates)
-    assert with_gates.gates == {}
-    assert with_gates.as_dict() == fit_stack(scores, labels, sources, ("a", "b")).as_dict()
+    gates = {name: [BRIGHT, DARK] for name in ("b", "c")}
+    stack = fit_stack(scores, labels, sources, ("a", "b", "c"), incumbent="a", quality=quality, gates=gates)
+    assert stack.gates == {}
+    assert stack.weights == (1.0, 0.0, 0.0)
+    np.testing.assert_allclose(stack.log_odds(scores), scores[:, 0])
+
+
+def test_what_adds_to_a_good_member_comes_in() -> None:
+    scores, labels, sources = matrix((1.0, 1.0, 0.0))
+    stack = fit_stack(scores, labels, sources, ("a", "b", "c"), incumbent="a")
+    assert [weight > 0 for weight in stack.weights] == [True, True, False]
+
+
+def test_a_fit_does_not_end_where_nobody_counts() -> None:
+    """Log-odds far from what the items ask for: the first step overshoots to where no weight has a slope."""
+    scores, labels, _ = matrix((4.0,))
+    wide = 4 * scores - 20
+    weights, offset = _fit(wide, labels == 1, np.full(len(labels), 1 / len(labels)), 1e-2)
+    assert weights[0] > 0.1
+    assert np.mean((wide[:, 0] * weights[0] + offset > 0) == labels) > 0.95
 
 
 def test_better_members_weigh_more_and_the_stack_beats_them() -> None:

@@ -150,6 +150,8 @@ def fit(files: Sequence[Item], crops: Sequence[Item]) -> dict[str, Any]:
     aucs = f"AUC {on_files['together']:.3f} against {on_files['screen']:.3f}"
     how = "better" if better else "worse" if on_files["gain_high"] < 0 else "not surely better"
     why = f"on sources not seen, all together are {how} than the screen alone ({aucs})"
+    if not any(stack.weights[1:]):
+        why = "on sources not seen, none of them adds to the screen by more than chance"
     by_source = [
         {str(s): together[(sources == s) & (labels == kind)] for s in np.unique(sources[labels == kind])}
         for kind in (0, 1)
@@ -168,8 +170,17 @@ def fit(files: Sequence[Item], crops: Sequence[Item]) -> dict[str, Any]:
 
 
 def _fit(table: np.ndarray, labels: np.ndarray, sources: np.ndarray, quality: Measures) -> Stack:
+    """The screen was calibrated on thousands of clips, and has learned from more: the others must be worth adding."""
     return fit_stack(
-        table, labels, sources, MEMBERS, folds=FOLDS, fewest=FEWEST, quality=quality, gates=GATES if quality else None
+        table,
+        labels,
+        sources,
+        MEMBERS,
+        folds=FOLDS,
+        fewest=FEWEST,
+        incumbent=MEMBERS[0],
+        quality=quality,
+        gates=GATES,
     )
 
 

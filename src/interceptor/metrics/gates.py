@@ -1,13 +1,13 @@
-"""Gates of a stack's members: a member counts only where a quality measure of the item lies on one side of a limit.
+"""Who may count beside a member that is known to be good, and where.
 
-Limits are given beforehand, by what the measures mean; only whether a gate is taken is fitted. There are many to try
-and few sources to try them on, so one is taken only where it helps by more than chance.
+A gate lets a member count only where a quality measure of the item lies on one side of a limit. Limits are given
+beforehand, by what the measures mean. There are many members and gates to try and few sources to try them on, so each
+is taken only where it helps by more than chance.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +16,9 @@ from numpy.typing import ArrayLike, NDArray
 from interceptor.metrics.classification import Floats
 
 CHANCE = 0.05
-"""Of taking a gate where none is worth anything; shared among all that are tried (Bonferroni)."""
+"""Of taking a member or a gate where none is worth anything; shared among those tried at a time (Bonferroni)."""
+
+FLIPS = 4000
 
 Quality = Mapping[str, ArrayLike]
 """Measures of the items by name, float[n] each; NaN where one is not known."""
@@ -46,37 +48,47 @@ def gated(table: Floats, members: Sequence[str], gates: Mapping[str, Gate], qual
     return heard
 
 
-def choose_gates(
+def by_chance(gains: Floats, flips: Floats) -> float:
+    """How probable it is that gains of sources, float[s], add up to as much if each were as likely a loss: a sign-flip
+    test (Fisher 1935) over `flips` [draws, s]. One odd source, however large its gain, is no evidence.
+    """
+    return float((1 + np.count_nonzero(flips @ gains >= gains.sum())) / (1 + len(flips)))
+
+
+def admit(
     table: Floats,
     members: Sequence[str],
+    incumbent: str,
     candidates: Mapping[str, Sequence[Gate]],
     quality: Quality,
     sources: NDArray[np.generic],
-    losses: Callable[[Floats], tuple[Floats, list[int]]],
-) -> dict[str, Gate]:
-    """The gates that pay, by member: added one by one, the best first, one for a member.
+    losses: Callable[[Floats, list[int]], Floats | None],
+) -> tuple[list[int], dict[str, Gate]]:
+    """The columns that count beside the incumbent's, and the gates of those that do not count everywhere.
 
-    `losses` gives, for scores [n, members], each item's loss [n] where its source was not seen, and the columns that
-    are of use. A gate must lower the loss by more than chance: the differences of `sources` [n] against their standard
-    error, one-sided.
+    Members come in one by one, the best first, everywhere or through one of the gates that they may have. `losses`
+    gives, for scores [n, members] and some columns, each item's loss [n] where its source was not seen, and None where
+    one of the columns is of no use, which the incumbent's never is. A member must lower the loss by more than chance:
+    see `by_chance`, over `sources` [n].
     """
-    tried = [(name, gate) for name, some in candidates.items() if name in members for gate in some]
-    if not tried:
-        return {}
-    errors = NormalDist().inv_cdf(1 - CHANCE / len(tried))
-    source = np.unique(sources, return_inverse=True)[1]
-    taken: dict[str, Gate] = {}
-    now, _ = losses(table)
+    number = np.unique(sources, return_inverse=True)[1]
+    tried: list[tuple[int, Gate | None]] = [(m, None) for m, name in enumerate(members) if name != incumbent]
+    for m, name in enumerate(members):
+        if name != incumbent:
+            tried += [(m, gate) for gate in candidates.get(name, ()) if gate.is_open(quality, len(table)).any()]
+    flips = np.random.default_rng(0).choice([-1.0, 1.0], (FLIPS, number.max() + 1))
+    kept, taken = [list(members).index(incumbent)], dict[str, Gate]()
+    now = losses(table, kept)
+    assert now is not None
     while True:
-        best, gain_of_best = None, 0.0
-        for name, gate in tried:
-            if name in taken:
-                continue
-            after, useful = losses(gated(table, members, taken | {name: gate}, quality))
-            gain = np.bincount(source, now - after)
-            surely = gain.sum() > errors * np.sqrt(gain.size) * gain.std(ddof=1)
-            if list(members).index(name) in useful and surely and gain.sum() > gain_of_best:
-                best, gain_of_best = (name, gate, after), gain.sum()
-        if best is None:
-            return taken
-        taken[best[0]], now = best[1], best[2]
+        found = []
+        for m, gate in tried:
+            through = taken if gate is None else taken | {members[m]: gate}
+            after = None if m in kept else losses(gated(table, members, through, quality), sorted([*kept, m]))
+            if after is not None:
+                found.append((np.bincount(number, now - after).astype(np.float64), m, through, after))
+        sure = [one for one in found if by_chance(one[0], flips) * len(found) <= CHANCE]
+        if not sure:
+            return sorted(kept), taken
+        _, m, taken, now = max(sure, key=lambda one: float(one[0].sum()))
+        kept.append(m)

@@ -1,7 +1,7 @@
 """Stacking: several detectors' scores into one calibrated log-odds, without learning the sources they were tried on.
 
 A stack fitted freely learns which source a file comes from, and loses to a plain mean on sources it has not seen. This
-one is held back five times:
+one is held back four times:
 
 1. **Robust calibration.** A member's score counts by its rank among the fitting scores (0..1), and Platt scaling makes
    that a log-odds. So a member that saturates, or whose scores lie elsewhere on a new source, cannot outvote the rest.
@@ -10,9 +10,11 @@ one is held back five times:
 4. **Members must pay.** On inner folds that leave whole sources out, calibration included, members are left out one by
    one, for as long as that lowers the loss (weights equal); then the strength of the shrinkage is chosen likewise. With
    fewer than five sources in a class nothing is chosen: so few tell themselves apart, not members. Weights are equal.
-5. **Gates must pay more.** A member may be made to count only where a quality measure lies on one side of a limit that
-   was given beforehand. Before members are left out, such gates are added one by one, each only if on the same folds
-   it lowers the loss by more than chance, over sources (one-sided, 5 % shared among all that are tried).
+
+Where one member is known to be good, on far more than these scores (`incumbent`), the fourth is turned round: others
+come in one by one, each only if that lowers the loss by more than chance, and through a gate if that is better (see
+`gates`). Its scores are calibrated log-odds and stay what they are; alone it is the answer. Else a handful of sources
+would outvote what is known.
 
 The log-odds is `offset + total * sum(w l) / sum(w)` over the members that gave a score, l their log-odds, w their
 weights and `total` the sum of all weights: those that abstain drop out and the rest take their share, as do those
@@ -30,14 +32,18 @@ from numpy.typing import ArrayLike, NDArray
 
 from interceptor.metrics.calibration import Platt, fit_platt
 from interceptor.metrics.classification import Floats, checked
-from interceptor.metrics.gates import Gate, Quality, choose_gates, gated
+from interceptor.metrics.gates import Gate, Quality, admit, gated
 
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 1e3)
 """Tried as penalties; the last one makes weights equal."""
 
+TRIAL = 1e-1
+"""The penalty at which members are tried beside an incumbent."""
 INNER_FOLDS = 5
 KNOTS = 101
 """A member's distribution of scores is kept as this many quantiles at most."""
+WIDEST = 20.0
+"""Log-odds of an incumbent are cut off here."""
 FEWEST = 10
 """Scores of either class that a member must have given to be calibrated."""
 ITERATIONS = 100
@@ -50,12 +56,15 @@ class Calibration(NamedTuple):
     scores: tuple[float, ...]
     """Rising."""
     ranks: tuple[float, ...]
-    """Share (by weight) of the fitting scores below each of `scores`, ties half, 0..1."""
+    """Share (by weight) of the fitting scores below each of `scores`, ties half, 0..1; an incumbent's own scores."""
     platt: Platt
 
     def log_odds(self, scores: ArrayLike) -> Floats:
         """float64 of the shape of `scores`; NaN (the member abstains) stays NaN."""
         return self.platt.slope * np.interp(np.asarray(scores, np.float64), self.scores, self.ranks) + self.platt.offset
+
+
+AS_IT_IS = Calibration((-WIDEST, WIDEST), (-WIDEST, WIDEST), Platt(1.0, 0.0))
 
 
 @dataclass(frozen=True)
@@ -170,6 +179,7 @@ def fit_stack(
     *,
     folds: int = INNER_FOLDS,
     fewest: int = FEWEST,
+    incumbent: str | None = None,
     quality: Quality | None = None,
     gates: Mapping[str, Sequence[Gate]] | None = None,
 ) -> Stack:
@@ -178,7 +188,8 @@ def fit_stack(
     `labels` [n] (1 = forged), `sources` [n] name where each item is from: any sortable values. A higher score must lean
     forged. With fewer sources in a class than `folds`, weights are equal. Scores must be out of fold: of files that
     their member was not trained on. A member counts only where it gave at least `fewest` scores of either class.
-    `gates` are those that may be tried, by member, on the measures `quality` of the items.
+    With an `incumbent`, whose scores must be calibrated log-odds, the others must be worth adding to it; `gates` are
+    those that may be tried then, by member, on the measures `quality` of the items.
 
     Raises `ValueError` on malformed input, fewer than two sources in a class, or if no member points to forgeries.
     """
@@ -189,8 +200,10 @@ def fit_stack(
     fold = source_folds(truth, names, min(folds, least))
     weights = source_weights(truth, names)
 
+    known = None if incumbent is None else list(members).index(incumbent)
+
     def split(values: Floats) -> list[_Fold]:
-        return [_Fold.of(values, truth, names, fold == f, fewest) for f in range(fold.max() + 1)]
+        return [_Fold.of(values, truth, names, fold == f, fewest, known) for f in range(fold.max() + 1)]
 
     def losses_of(parts: list[_Fold], chosen: list[int], strength: float) -> Floats:
         """Balanced losses [n] on sources that neither the weights nor the calibrations have seen."""
@@ -201,17 +214,20 @@ def fit_stack(
         z = np.where(np.isfinite(log_odds), log_odds, 0.0)
         return weights * (np.logaddexp(0, z) - truth * z)
 
-    def with_all(values: Floats) -> tuple[Floats, list[int]]:
+    def with_some(values: Floats, chosen: list[int]) -> Floats | None:
         parts = split(values)
-        kept = _usable(parts)
-        return losses_of(parts, kept, STRENGTHS[-1]) if kept else weights * np.log(2), kept
+        return losses_of(parts, chosen, TRIAL) if set(chosen) <= set(_usable(parts)) else None
 
-    enough = least >= folds
-    taken = choose_gates(table, members, gates or {}, quality or {}, names, with_all) if enough else {}
-    table = gated(table, members, taken, quality or {})
+    taken: dict[str, Gate] = {}
+    only = set(range(len(members)))
+    if incumbent is not None and known is not None:
+        admitted = [known]
+        if least >= folds:
+            admitted, taken = admit(table, members, incumbent, gates or {}, quality or {}, names, with_some)
+        table, only = gated(table, members, taken, quality or {}), set(admitted)
     inner = split(table)
-    calibrations = _calibrate(table, truth, weights, fewest)
-    kept = [m for m in _usable(inner) if calibrations[m] is not None]
+    calibrations = _calibrate(table, truth, weights, fewest, known)
+    kept = [m for m in _usable(inner) if calibrations[m] is not None and m in only]
     if not kept:
         raise ValueError("no member points to forgeries on every part of the sources: nothing to stack")
 
@@ -219,9 +235,9 @@ def fit_stack(
         return float(losses_of(inner, chosen, strength).sum())
 
     strength = STRENGTHS[-1]
-    if enough:
+    if least >= folds:
         best = loss(kept, strength)
-        while len(kept) > 1:
+        while len(kept) > 1 and incumbent is None:
             without = [[m for m in kept if m != left_out] for left_out in kept]
             losses = [loss(chosen, strength) for chosen in without]
             if min(losses) >= best:
@@ -230,7 +246,8 @@ def fit_stack(
         strength = min(STRENGTHS[::-1], key=lambda tried: loss(kept, tried))
 
     columns = np.stack([_log_odds(calibrations[m], table[:, m]) for m in kept], axis=1)
-    w, offset = _fit(columns, truth, weights, strength)
+    # Others are tried against the incumbent as these items would have it calibrated; alone it stays what it is.
+    w, offset = (np.ones(1), 0.0) if kept == [known] else _fit(columns, truth, weights, strength)
     chosen_weights = np.zeros(len(members))
     chosen_weights[kept] = w
     return Stack(
@@ -254,10 +271,16 @@ class _Fold(NamedTuple):
 
     @classmethod
     def of(
-        cls, table: Floats, truth: NDArray[np.bool_], names: NDArray[Any], held: NDArray[np.bool_], fewest: int
+        cls,
+        table: Floats,
+        truth: NDArray[np.bool_],
+        names: NDArray[Any],
+        held: NDArray[np.bool_],
+        fewest: int,
+        known: int | None,
     ) -> _Fold:
         weights = source_weights(truth[~held], names[~held])
-        calibrations = _calibrate(table[~held], truth[~held], weights, fewest)
+        calibrations = _calibrate(table[~held], truth[~held], weights, fewest, known)
         log_odds = np.stack([_log_odds(c, table[:, m]) for m, c in enumerate(calibrations)], axis=1)
         return cls(held, log_odds[~held], log_odds[held], weights, [c is not None for c in calibrations])
 
@@ -267,9 +290,15 @@ def _usable(parts: Sequence[_Fold]) -> list[int]:
     return [m for m in range(len(parts[0].usable)) if all(part.usable[m] for part in parts)]
 
 
-def _calibrate(table: Floats, truth: NDArray[np.bool_], weights: Floats, fewest: int) -> list[Calibration | None]:
-    """One for each column; None where there is too little to tell, or it does not point to forgeries."""
-    return [_calibration(column, truth, weights, fewest) for column in table.T]
+def _calibrate(
+    table: Floats, truth: NDArray[np.bool_], weights: Floats, fewest: int, known: int | None
+) -> list[Calibration | None]:
+    """One for each column; None where there is too little to tell, or it does not point to forgeries. The column
+    `known` has its own.
+    """
+    return [
+        AS_IT_IS if m == known else _calibration(column, truth, weights, fewest) for m, column in enumerate(table.T)
+    ]
 
 
 def _calibration(column: Floats, truth: NDArray[np.bool_], weights: Floats, fewest: int) -> Calibration | None:
@@ -328,7 +357,7 @@ def _fit(log_odds: Floats, truth: NDArray[np.bool_], item_weights: Floats, stren
     now = loss(theta)
     for _ in range(ITERATIONS):
         mean, scale = mean_of(theta)
-        p = 1 / (1 + np.exp(-(theta[members] + theta[:members].sum() * mean)))
+        p = np.exp(-np.logaddexp(0, -(theta[members] + theta[:members].sum() * mean)))
         slopes = np.column_stack([mean[:, None] + scale[:, None] * given * (x - mean[:, None]), np.ones(n)])
         gradient = slopes.T @ (item_weights * (p - truth)) + penalty @ theta
         curvature = (slopes * (item_weights * p * (1 - p))[:, None]).T @ slopes + penalty + 1e-9 * np.eye(members + 1)
@@ -339,7 +368,7 @@ def _fit(log_odds: Floats, truth: NDArray[np.bool_], item_weights: Floats, stren
         while True:
             moved = theta + step * direction
             moved[:members] = np.maximum(moved[:members], 0.0)
-            after = loss(moved)
+            after = loss(moved) if moved[:members].any() else np.inf  # with no weight at all there is no slope back
             if after <= now + 1e-4 * gradient @ (moved - theta) or step < 1e-8:
                 break
             step /= 2
