@@ -21,6 +21,7 @@ from interceptor.console import command_line, progress_bars, training_report
 from interceptor.detect import scan as scanning
 from interceptor.detect.result import ScanResult
 from interceptor.detect.scan import Scanner
+from interceptor.report import files as report_files
 from interceptor.report import html as html_report
 from interceptor.report.files import ReportError
 from interceptor.runtime.weights import WeightError
@@ -282,6 +283,15 @@ def test_a_report_takes_results_as_they_come(
     copy = shutil.copy(media["face"], tmp_path / "copy.png")
     assert run(media["face"], media["nobody"], copy, "--html", tmp_path / "pages").exit_code == 0
     assert len(scanned) == 3
+
+
+def test_results_kept_for_a_file_hold_no_pictures(
+    shared: list, media: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[ScanResult] = []
+    monkeypatch.setattr(report_files, "write_json", lambda results, path: kept.extend(results))
+    assert run(media["face"], "--html", tmp_path / "page.html", "--json", tmp_path / "x.json").exit_code == 0
+    assert [(result.evidence, result.picture_evidence) for result in kept] == [({}, None)]
 
 
 @pytest.mark.parametrize(

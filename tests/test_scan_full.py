@@ -104,6 +104,7 @@ def test_missing_and_damaged_files_are_named_and_the_scan_goes_on(house: Path, m
     result = scanner.scan(talking)
     messages = "\n".join(problem.message for problem in result.errors)
     assert {problem.cause for problem in result.errors} == {"damaged_specialist"}
+    assert "install the package" not in messages, "they are not part of it"
     for part in ("full_ll.onnx", expected, hashlib.sha256(b"damaged").hexdigest(), "full_bg.onnx: missing", "sharpen"):
         assert part in messages
     assert result.full["cm"].probability is not None

@@ -77,7 +77,7 @@ def scan(
         for result in _scan_each(files, scanner, output):
             failed |= result.verdict == "error"
             if json_file is not None:
-                kept.append(result.model_copy(update={"evidence": {}}))
+                kept.append(result.model_copy(update={"evidence": {}, "picture_evidence": None}))
             yield result
 
     results, unwritten = noted(), None
