@@ -85,19 +85,11 @@ def main() -> None:
         "accuracy of both, mean": round(float(np.mean([r.mean() for r in right.values()])), 3),
     }
     print(json.dumps(found, indent=2, default=str))
+    keys = ("chunk", "epoch", "train_loss", "loss", "auc", "accuracy_authentic", "accuracy_forged", "waited_for_data")
+    print(f"| {' | '.join(keys)} |\n|{'---|' * len(keys)}")
     for entry in json.loads((arguments.run / "run.json").read_text())["history"]:
-        keys = (
-            "chunk",
-            "epoch",
-            "step",
-            "train_loss",
-            "loss",
-            "auc",
-            "accuracy_authentic",
-            "accuracy_forged",
-            "seconds",
-        )
-        print(" | ".join(f"{entry[k]:.3f}" if isinstance(entry[k], float) else str(entry[k]) for k in keys))
+        cells = (f"{entry[k]:.3f}" if isinstance(entry[k], float) else str(entry[k]) for k in keys)
+        print(f"| {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":
