@@ -29,7 +29,7 @@ from interceptor.lenses import Abstain
 from interceptor.lenses.sync import sync
 from interceptor.media.clips import FaceClip, Mouth
 from interceptor.metrics.bootstrap import bootstrap_intervals
-from interceptor.metrics.classification import RANK_MEASURES
+from interceptor.metrics.classification import RANK_MEASURES, roc_auc
 from interceptor.runtime.weights import FOLDER
 from interceptor.training.specialists.data import read_talk
 
@@ -150,7 +150,7 @@ def measured(right: list[Answers], wrong: list[Answers], which: int) -> str:
     ]
     scores, labels, people = (np.array(column) for column in zip(*rows, strict=True))
     low, high = bootstrap_intervals(AUC, labels, scores, clusters=people)["auc"]
-    return f"{AUC['auc'](labels, scores):.3f} ({low:.2f} to {high:.2f})"
+    return f"{roc_auc(labels, scores):.3f} ({low:.2f} to {high:.2f})"
 
 
 def spans(clip: FaceClip) -> float:

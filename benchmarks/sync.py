@@ -1,10 +1,11 @@
 """Lips against sound by correlation alone: what `lenses.sync` reaches.
 
-    python benchmarks/sync.py DATA        # DATA holds videos/talking/{real,resynth,offset}
+    python benchmarks/sync.py DATA [--prepared RUN]    # DATA holds videos/talking/{real,resynth,offset}
 
 Windows of 2.6 s, half overlapping, of at most 5.4 s of each clip; clips shorter than that give one window of all they
 have. `shift`: the same sound moved by 0.3 and 0.4 s either way; `swap`: the sound of another clip. AUC of `agreement`,
 in sync against not, and the share of windows whose offset is found within 0.1 s. The interval resamples clips.
+`--prepared`: of the clips that `interceptor prepare specialists --talk ...` has cut into RUN, the middle 5.4 s.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from interceptor.media.clips import FaceClip, Mouth
 from interceptor.media.faces import FaceDetector
 from interceptor.media.windows import SECONDS, cut_window
 from interceptor.metrics.classification import roc_auc
+from interceptor.training.specialists.data import read_talk, talk_file
 
 LONGEST = 5.4
 SHIFTS = (-0.4, -0.3, 0.3, 0.4)
@@ -60,6 +62,16 @@ def windows(path: Path, detector: FaceDetector, longest: float = LONGEST) -> lis
     if not found or found[0].mouth is None or found[0].sound is None:
         return []
     return parts(found[0])
+
+
+def prepared(run: Path, path: Path) -> list[FaceClip]:
+    """The same of what was cut before."""
+    clip = read_talk(talk_file(run, path))
+    if clip is None or clip.mouth is None:
+        return []
+    mouth = clip.mouth
+    kept = np.abs(mouth.times - (mouth.times[0] + mouth.times[-1]) / 2) < LONGEST / 2
+    return parts(replace(clip, mouth=Mouth(mouth.frames[kept], mouth.times[kept])))
 
 
 def parts(clip: FaceClip) -> list[FaceClip]:
@@ -137,7 +149,9 @@ def table_row(name: str, groups: list[list[FaceClip]]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
-    folder = parser.parse_args().data / "videos" / "talking"
+    parser.add_argument("--prepared", type=Path)
+    arguments = parser.parse_args()
+    folder = arguments.data / "videos" / "talking"
     cv2.setNumThreads(1)
     detector = load_detector()
     (known,) = sorted((folder / "offset").iterdir())
@@ -146,7 +160,7 @@ def main() -> None:
     kinds = [f"{kind}, {which}" for kind in ("real", "resynth") for which in ("chosen on", "others")]
     groups: dict[str, list[list[FaceClip]]] = {kind: [] for kind in kinds}
     for path in sorted([*(folder / "real").iterdir(), *(folder / "resynth").iterdir()]):
-        found = windows(path, detector)
+        found = windows(path, detector) if arguments.prepared is None else prepared(arguments.prepared, path)
         chosen_on = path.stem in CHOSEN_ON or split_of(path) == "train"
         kind = f"{path.parent.name}, {'chosen on' if chosen_on else 'others'}"
         if found:
