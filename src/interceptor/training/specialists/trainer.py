@@ -165,7 +165,7 @@ def train_specialist(
         "torch": torch.__version__,
         "command": command,
         "recipe": dataclasses.asdict(recipe),
-        "start": before and {key: before[key] for key in ("command", "recipe", "pairs", "best")},
+        "start": before and {key: before[key] for key in ("command", "recipe", "readout", "pairs", "best")},
         "readout": readout,
         "data": json.loads((data / "data.json").read_text()),
         "pairs": {
