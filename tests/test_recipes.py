@@ -66,6 +66,14 @@ def test_a_mistake_in_a_setting_is_answered_with_what_is_valid(stage: str, setti
     assert said in str(caught.value)
 
 
+def test_precisions_are_words() -> None:
+    assert [load_recipe("dfdc", [f"precision={word}"]).precision for word in ("16", "32", "bf16")] == [
+        "16",
+        "32",
+        "bf16",
+    ]
+
+
 def test_the_command_lists_recipes_and_names_the_nearest_key() -> None:
     listed = json.loads(CliRunner().invoke(app, ["recipes", "--format", "json"]).stdout)
     assert len({(one["code"], one["stage"]) for one in listed}) == 18

@@ -71,6 +71,11 @@ class Recipe(BaseModel):
         """Whether only the head is trained; the foundation's backbone never is."""
         return self.freeze_backbone or self.backbone == "clip_vit_b16"
 
+    @field_validator("precision", mode="before")
+    @classmethod
+    def _word(cls, given: object) -> str:
+        return str(given)  # `--set precision=16` gives a number
+
     @field_validator("preprocessing")
     @classmethod
     def _known(cls, steps: tuple[str, ...]) -> tuple[str, ...]:

@@ -158,7 +158,9 @@ def _load(
             f"{file}: fits in part only: {found.report()}. Say --anyway to start from what fits, or choose --init none"
         )
     trained.load_state_dict(found.tensors, strict=False)
-    kept: dict[str, Any] = {key: facts[key] for key in ("code", "stage", "final", "epoch", "best_acc", "metrics") if key in facts}
+    kept: dict[str, Any] = {
+        key: facts[key] for key in ("code", "stage", "final", "epoch", "best_acc", "metrics") if key in facts
+    }
     return {
         "what": "backbone" if alone else "specialist",
         "sha256": sha256(file),
