@@ -60,6 +60,11 @@ def adam_state(optimizer: torch.optim.Optimizer, names: list[str]) -> dict[str, 
 
 
 def restore_adam(optimizer: torch.optim.Optimizer, names: list[str], tensors: dict[str, torch.Tensor]) -> None:
+    """Raises `CheckpointError` where `tensors` are of another network."""
     parts = ("step", "exp_avg", "exp_avg_sq")
+    if missing := [name for name in names if f"step.{name}" not in tensors]:
+        raise CheckpointError(
+            f"the run's last checkpoint knows nothing of {missing[0]}: another version made it; choose a new folder"
+        )
     state = {i: {part: tensors[f"{part}.{name}"] for part in parts} for i, name in enumerate(names)}
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
