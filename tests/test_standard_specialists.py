@@ -156,7 +156,19 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
     write_json(folder / "data" / "data.json", {"base_sha256": "0" * 64})
     common = ["rr", "--data", str(folder / "data")]
-    run = [*common, "--out", str(folder / "run"), "--set", "steps=16", "--set", "pairs=5", "--set", "ema=0.8"]
+    run = [
+        *common,
+        "--out",
+        str(folder / "run"),
+        "--set",
+        "steps=24",
+        "--set",
+        "pairs=5",
+        "--set",
+        "ema=0.8",
+        "--set",
+        "lr=0.004",
+    ]
     for command in (["train", "specialist", *run], ["export", "specialist", *common, "--run", str(folder / "run")]):
         arguments = command if command[0] == "train" else [*command, "--out", str(folder / "weights")]
         done = CliRunner().invoke(app, arguments)

@@ -128,8 +128,8 @@ class SpecialistHead(nn.Module):
 class StandardHead(SpecialistHead):
     """The head of a standard specialist: beside the fusion of tokens, a linear read-out of their mean.
 
-    The read-out is fitted in closed form and then stays (`training/specialists/readout.py`); the network beside it
-    starts at 0.
+    The read-out is fitted in closed form and then stays (`training/specialists/readout.py`). The network beside it
+    starts at 0 and is trained by itself: what a read-out says of the faces it was fitted on is too good to be added to.
     """
 
     readout: Tensor
@@ -145,7 +145,11 @@ class StandardHead(SpecialistHead):
     def forward(self, tokens: Tensor, pooled: Tensor, lens: Tensor) -> Tensor:
         """As the network's; `pooled` is the mean of the tokens."""
         said = (((pooled - self.fusion.mean) / self.fusion.std) * self.readout).sum(1) + self.offset
-        return super().forward(tokens, pooled, lens) + torch.stack([-said, said], 1) / 2
+        return self.network(tokens, pooled, lens) + torch.stack([-said, said], 1) / 2
+
+    def network(self, tokens: Tensor, pooled: Tensor, lens: Tensor) -> Tensor:
+        """The logits without the read-out."""
+        return super().forward(tokens, pooled, lens)
 
 
 class SpecialistModel(nn.Module):

@@ -179,8 +179,8 @@ def train_specialist(
     return card
 
 
-def fit(head: SpecialistHead, train: list[Pairs], recipe: Recipe) -> Iterator[tuple[float, SpecialistHead]]:
-    """Train a head on these tasks in turn. After each step its loss and the
+def fit(head: StandardHead, train: list[Pairs], recipe: Recipe) -> Iterator[tuple[float, SpecialistHead]]:
+    """Train a head's network on these tasks in turn. After each step its loss and the
     averaged head, which goes on changing. Raises `RuntimeError` where the loss is no number.
     """
     rng = np.random.default_rng(recipe.seed)
@@ -193,7 +193,7 @@ def fit(head: SpecialistHead, train: list[Pairs], recipe: Recipe) -> Iterator[tu
         tokens, seen = pairs.batch(pairs.draw(rng, recipe.pairs))
         head.train()
         with torch.autocast("cpu", torch.bfloat16):
-            logits = head(tokens, tokens.mean(1), seen.contiguous(memory_format=torch.channels_last))
+            logits = head.network(tokens, tokens.mean(1), seen.contiguous(memory_format=torch.channels_last))
         labels = torch.tensor([0, 1]).repeat(len(logits) // 2)
         loss = functional.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
         if not torch.isfinite(loss):
