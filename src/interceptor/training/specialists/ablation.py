@@ -3,12 +3,13 @@
 Three arms for each specialist, all over the same backbone tokens, the same pairs in the same order and the same recipe
 (pairs that were made for the lens alone, whose tokens are equal, are left out: they would only hurt a head without):
 
-- `lens`: the specialist as it ships;
+- `lens`: the specialist's own lens and module;
 - `rgb`: the same module, but the crop's colours at half resolution where the lens was;
 - `plain`: no picture at all; in the module's place a small network of equal size reads the tokens.
 
 `lens` less `plain` is what the module adds over a plain head, `lens` less `rgb` what the lens adds over looking with
-the same convolutions at what everyone sees. All three start from the same read-out of the mean token (`readout.py`).
+the same convolutions at what everyone sees. The read-out of the mean token that ships beside each network
+(`readout.py`) is left out: it would be the same in all three, and hide what they differ by.
 """
 
 from __future__ import annotations
@@ -30,7 +31,6 @@ from interceptor.models.specialist import StandardHead
 from interceptor.training import checkpoints
 from interceptor.training.screen import Report
 from interceptor.training.specialists.data import RGB
-from interceptor.training.specialists.readout import Faces, fit_readout, read_faces
 from interceptor.training.specialists.trainer import (
     TOKEN_WIDTH,
     Pairs,
@@ -89,7 +89,6 @@ def ablate(
 
 
 def _job(data: Path, code: str, task: str, recipe: Recipe, seeds: int) -> dict[str, Any]:
-    faces = read_faces(data)
     train = {lens: read_pairs(data, "train", task, lens).own() for lens in (code, RGB)}
     test = {lens: read_pairs(data, "test", task, lens) for lens in (code, RGB)}
     if train[code].media != train[RGB].media or test[code].media != test[RGB].media:
@@ -99,7 +98,7 @@ def _job(data: Path, code: str, task: str, recipe: Recipe, seeds: int) -> dict[s
     for seed in range(1, seeds + 1):
         for arm in ARMS:
             lens = RGB if arm == "rgb" else code
-            logits[arm].append(_scores(arm, code, train[lens], test[lens], faces, replace(recipe, seed=seed)))
+            logits[arm].append(_scores(arm, code, train[lens], test[lens], replace(recipe, seed=seed)))
     media = [name for name in test[code].media for _ in range(2)]
     # Runs differ in scale: each is brought to its own ranks before seeds are averaged.
     mean = {arm: np.mean([run.argsort().argsort() for run in runs], 0) for arm, runs in logits.items()}
@@ -119,10 +118,9 @@ def _job(data: Path, code: str, task: str, recipe: Recipe, seeds: int) -> dict[s
     }
 
 
-def _scores(arm: str, code: str, train: Pairs, test: Pairs, faces: Faces, recipe: Recipe) -> np.ndarray:
+def _scores(arm: str, code: str, train: Pairs, test: Pairs, recipe: Recipe) -> np.ndarray:
     torch.manual_seed(recipe.seed)
     head = PlainHead(new_head(code)) if arm == "plain" else new_head(code)
     standardise(head, train)
-    fit_readout(head, train.faces(), faces)
     *_, (_, measured) = fit(head, [train], recipe)
     return scores(measured, test)[1]
