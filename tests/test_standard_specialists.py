@@ -149,7 +149,7 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_tensors(
             folder / "data" / split / f"{name}.safetensors",
             {
-                "tokens": torch.from_numpy(rng.normal(size=(2 * count, 49, 3072))).half(),
+                "tokens": torch.from_numpy(rng.normal(size=(count, 49, 3072)).repeat(2, 0)).half(),
                 "rr.rr.rows": torch.arange(2 * count, dtype=torch.int32).view(count, 2),
                 "rr.rr.seen": torch.from_numpy(seen).half(),
             },
