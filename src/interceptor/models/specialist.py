@@ -7,6 +7,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from interceptor.models import lags
 from interceptor.models.backbones import Backbone
 from interceptor.models.branches import GRID, ModuleSpec, SpecialistModule
 
@@ -126,7 +127,7 @@ class SpecialistHead(nn.Module):
 
 
 class StandardHead(SpecialistHead):
-    """The head of a standard specialist: beside the fusion of tokens, a linear read-out of their mean.
+    """The head of a standard specialist: beside the fusion of tokens, a linear read-out of one vector.
 
     The read-out is fitted in closed form and then stays (`training/specialists/readout.py`). The network beside it
     starts at 0 and is trained by itself: what a read-out says of the faces it was fitted on is too good to be added to.
@@ -137,14 +138,31 @@ class StandardHead(SpecialistHead):
 
     def __init__(self, spec: ModuleSpec, backbone_width: int) -> None:
         super().__init__(spec, backbone_width, "tokens", hidden=SMALL_HIDDEN)
-        self.register_buffer("readout", torch.zeros(backbone_width))
+        self.register_buffer("readout", torch.zeros(lags.WIDTH if self.reads_lags else backbone_width))
         self.register_buffer("offset", torch.zeros(()))
         for parameter in self.classifier[-1].parameters():
             nn.init.zeros_(parameter)
 
+    @property
+    def reads_lags(self) -> bool:
+        """The audio-visual head's read-out reads its lens, `lags.lag_view`: a picture does not tell what is heard."""
+        return self.spec.code == "av"
+
+    def view(self, pooled: Tensor, lens: Tensor) -> Tensor:
+        """What the read-out reads, `[n, len(readout)]`: the mean token, or of lenses their lags."""
+        return lags.lag_view(lens) if self.reads_lags else pooled
+
+    @property
+    def scale(self) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation by which that is standardised; lags stay as they are."""
+        if self.reads_lags:
+            return torch.zeros_like(self.readout), torch.ones_like(self.readout)
+        return self.fusion.mean, self.fusion.std
+
     def forward(self, tokens: Tensor, pooled: Tensor, lens: Tensor) -> Tensor:
         """As the network's; `pooled` is the mean of the tokens."""
-        said = (((pooled - self.fusion.mean) / self.fusion.std) * self.readout).sum(1) + self.offset
+        mean, std = self.scale
+        said = ((self.view(pooled, lens) - mean) / std * self.readout).sum(1) + self.offset
         return self.network(tokens, pooled, lens) + torch.stack([-said, said], 1) / 2
 
     def network(self, tokens: Tensor, pooled: Tensor, lens: Tensor) -> Tensor:

@@ -3,7 +3,8 @@
 A few hundred forged faces say little about what the base makes of all other faces: a network that starts from nothing
 learns their content by heart, and scores of new faces differ by whose they are more than by what was done to them. So
 the mean token is read first, by a ridge regression that is also asked to be 0 on authentic faces of every task, whose
-differences are nothing but content.
+differences are nothing but content. The audio-visual head, whose pairs have equal tokens, reads its lens likewise
+(`models/lags.py`).
 """
 
 from __future__ import annotations
@@ -21,17 +22,18 @@ from interceptor.metrics.classification import roc_auc
 from interceptor.models.specialist import StandardHead
 from interceptor.training.checkpoints import CheckpointError
 
-PENALTIES = (0.1, 0.3, 1.0, 3.0)
-"""Strengths of the ridge to choose from, in units of a sample's mean squared length."""
+PENALTIES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
+"""Strengths of the ridge to choose from, in units of a sample's mean squared length: large ones where samples are many
+and short."""
 FOLDS = 5
 
 
 @dataclass(frozen=True)
 class Faces:
-    """Mean tokens of faces, and whose they are."""
+    """What the read-out is given of faces, and whose they are."""
 
-    tokens: np.ndarray
-    """float32[n, width]"""
+    vectors: np.ndarray
+    """float32[n, width]: their mean tokens, or of an audio-visual head their lags (`StandardHead.view`)"""
     groups: np.ndarray
     """str[n]: person or medium (`datasets.splits.group_of`)"""
 
@@ -62,8 +64,8 @@ def fit_readout(head: StandardHead, pairs: Faces, others: Faces) -> dict[str, fl
     names = rng.permutation(np.unique(pairs.groups))
     if len(names) < FOLDS:
         raise CheckpointError(f"pairs of {len(names)} media: a read-out takes {FOLDS}; prepare more")
-    mean, std = head.fusion.mean.numpy(), head.fusion.std.numpy()
-    own, content = (pairs.tokens - mean) / std, (others.tokens - mean) / std
+    mean, std = (part.numpy() for part in head.scale)
+    own, content = (pairs.vectors - mean) / std, (others.vectors - mean) / std
     spread = content.std(0).clip(1e-3)
     own, content = own / spread, content / spread
     labels = np.tile([0, 1], len(own) // 2)
@@ -89,10 +91,12 @@ def _ridges(own: np.ndarray, labels: np.ndarray, content: np.ndarray) -> list[tu
     middle = own.mean(0)
     rows = np.concatenate([own - middle, content - content.mean(0)]).astype(np.float64)
     targets = np.concatenate([2.0 * labels - 1, np.zeros(len(content))])
-    gram = rows @ rows.T
-    scale = gram.trace() / len(gram)
+    size = (rows**2).sum(1).mean()
+    wide = rows.shape[1] > len(rows)  # the same weights either way; the smaller system is solved
+    gram = rows @ rows.T if wide else rows.T @ rows
     found = []
     for penalty in PENALTIES:
-        weight = rows.T @ np.linalg.solve(gram + penalty * scale * np.eye(len(gram)), targets)
+        system = gram + penalty * size * np.eye(len(gram))
+        weight = rows.T @ np.linalg.solve(system, targets) if wide else np.linalg.solve(system, rows.T @ targets)
         found.append((weight, float(-middle @ weight)))
     return found

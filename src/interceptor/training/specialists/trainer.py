@@ -79,10 +79,15 @@ class Pairs:
         kept = np.flatnonzero(~self.for_lens)
         return Pairs(self.tokens, self.rows[kept], self.seen[kept], tuple(self.media[i] for i in kept))
 
-    def faces(self) -> Faces:
-        """Mean tokens of the pairs, authentic and forged in turn."""
-        tokens = self.tokens.float().mean(1)[self.rows.flatten()].numpy()
-        return Faces(tokens, np.array([group_of(Path(name)) for name in self.media]).repeat(2))
+    def batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """`batch` of all pairs, `BATCH` at a time."""
+        for i in range(0, len(self.rows), BATCH):
+            yield self.batch(np.arange(i, min(i + BATCH, len(self.rows))))
+
+    def faces(self, head: StandardHead) -> Faces:
+        """What the read-out of `head` is given of the pairs, authentic and forged in turn."""
+        vectors = torch.cat([head.view(tokens.mean(1), seen) for tokens, seen in self.batches()]).numpy()
+        return Faces(vectors, np.array([group_of(Path(name)) for name in self.media]).repeat(2))
 
     def draw(self, rng: np.random.Generator, count: int) -> np.ndarray:
         """Numbers of `count` pairs: half with tokens of their own, half for the lens alone, where there are both."""
@@ -120,8 +125,8 @@ def train_specialist(
 ) -> dict[str, Any]:
     """Train the head of `code` on what `prepare specialists` stored in `data`; a run takes minutes.
 
-    It starts anew, with a read-out of the tokens where pairs have tokens of their own, or with the best head of the run
-    `start`, whose data must have had the same split.
+    It starts anew, with a read-out (of the tokens where pairs have tokens of their own), or with the best head of the
+    run `start`, whose data must have had the same split.
 
     Writes `best.safetensors`, the averaged weights of the step with the best mean AUC over the validation tasks (at
     step 0 it is the read-out alone), and `run.json`, the card, which is returned.
@@ -138,8 +143,7 @@ def train_specialist(
     if start is None:
         head, before = new_head(code), None
         standardise(head, train[0])
-        if len((own := train[0].own()).rows):
-            readout = fit_readout(head, own.faces(), read_faces(data))
+        readout = read_out(head, train, data)
     else:
         head, before = read_run(code, start)
 
@@ -177,6 +181,18 @@ def train_specialist(
     }
     checkpoints.write_json(out / "run.json", card)
     return card
+
+
+def read_out(head: StandardHead, train: list[Pairs], data: Path) -> dict[str, float] | None:
+    """Fit the read-out of a new head: of its own task's tokens, or of all tasks' lags, whose content is that of the
+    authentic ones. None, and the read-out stays 0, where it has nothing to read.
+    """
+    if head.reads_lags:
+        parts = [pairs.faces(head) for pairs in train]
+        both = Faces(np.concatenate([part.vectors for part in parts]), np.concatenate([part.groups for part in parts]))
+        return fit_readout(head, both, Faces(both.vectors[::2], both.groups[::2]))
+    own = train[0].own()
+    return fit_readout(head, own.faces(head), read_faces(data)) if len(own.rows) else None
 
 
 def fit(head: StandardHead, train: list[Pairs], recipe: Recipe) -> Iterator[tuple[float, SpecialistHead]]:
@@ -241,8 +257,7 @@ def scores(head: SpecialistHead, pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
     """Labels and logits float64[2 k] of both members of all pairs, in evaluation mode; above 0 leans forged."""
     head.eval()
     parts = []
-    for i in range(0, len(pairs.rows), BATCH):
-        tokens, seen = pairs.batch(np.arange(i, min(i + BATCH, len(pairs.rows))))
+    for tokens, seen in pairs.batches():
         logits = head(tokens, tokens.mean(1), seen)
         parts.append((logits[:, 1] - logits[:, 0]).double().numpy())
     return np.tile([0, 1], len(pairs.rows)), np.concatenate(parts)
