@@ -15,7 +15,7 @@ from interceptor.models.lags import lag_view
 from interceptor.models.specialist import StandardHead
 from interceptor.training.checkpoints import CheckpointError
 from interceptor.training.specialists.export import write_head
-from interceptor.training.specialists.readout import PENALTIES, Faces, _ridges, fit_readout
+from interceptor.training.specialists.readout import Faces, _ridges, fit_readout
 
 WIDTH = 64
 RNG = np.random.default_rng(3)
@@ -117,9 +117,9 @@ def test_few_long_and_many_short_samples_give_the_ridge_of_their_definition() ->
     for count, width in ((6, 40), (40, 6)):
         own, content = RNG.normal(size=(count, width)), RNG.normal(size=(count, width))
         labels = np.tile([0, 1], count // 2)
-        weight, offset = _ridges(own, labels, content)[2]
+        weight, offset = _ridges(own, labels, content, (2.0,))[0]
         rows = np.concatenate([own - own.mean(0), content - content.mean(0)])
-        strength = PENALTIES[2] * (rows**2).sum(1).mean()
+        strength = 2.0 * (rows**2).sum(1).mean()
         targets = np.concatenate([2.0 * labels - 1, np.zeros(count)])
         np.testing.assert_allclose(rows.T @ (targets - rows @ weight), strength * weight, atol=1e-8)
         assert offset == pytest.approx(-own.mean(0) @ weight)

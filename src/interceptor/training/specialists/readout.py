@@ -22,9 +22,10 @@ from interceptor.metrics.classification import roc_auc
 from interceptor.models.specialist import StandardHead
 from interceptor.training.checkpoints import CheckpointError
 
-PENALTIES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
-"""Strengths of the ridge to choose from, in units of a sample's mean squared length: large ones where samples are many
-and short."""
+PENALTIES = (0.1, 0.3, 1.0, 3.0)
+"""Strengths of the ridge to choose from, in units of a sample's mean squared length."""
+LAG_PENALTIES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
+"""The same for lags, of which a few describe thousands of samples."""
 FOLDS = 5
 
 
@@ -69,24 +70,27 @@ def fit_readout(head: StandardHead, pairs: Faces, others: Faces) -> dict[str, fl
     spread = content.std(0).clip(1e-3)
     own, content = own / spread, content / spread
     labels = np.tile([0, 1], len(own) // 2)
-    held_out = np.empty((len(PENALTIES), len(own)))
+    penalties = LAG_PENALTIES if head.reads_lags else PENALTIES
+    held_out = np.empty((len(penalties), len(own)))
     for fold in range(FOLDS):
         left_out = names[fold::FOLDS]
         mine, theirs = np.isin(pairs.groups, left_out), np.isin(others.groups, left_out)
         for scores, (weight, offset) in zip(
-            held_out, _ridges(own[~mine], labels[~mine], content[~theirs]), strict=True
+            held_out, _ridges(own[~mine], labels[~mine], content[~theirs], penalties), strict=True
         ):
             scores[mine] = own[mine] @ weight + offset
     aucs = [roc_auc(labels, scores) for scores in held_out]
     best = int(np.argmax(aucs))
     slope = max(0.0, fit_platt(held_out[best], labels).slope)
-    weight, offset = _ridges(own, labels, content)[best]
+    weight, offset = _ridges(own, labels, content, penalties)[best]
     head.readout.copy_(torch.from_numpy(slope * weight / spread))
     head.offset.fill_(slope * offset)
-    return {"penalty": PENALTIES[best], "auc_held_out": round(aucs[best], 4), "faces": len(content)}
+    return {"penalty": penalties[best], "auc_held_out": round(aucs[best], 4), "faces": len(content)}
 
 
-def _ridges(own: np.ndarray, labels: np.ndarray, content: np.ndarray) -> list[tuple[np.ndarray, float]]:
+def _ridges(
+    own: np.ndarray, labels: np.ndarray, content: np.ndarray, penalties: tuple[float, ...]
+) -> list[tuple[np.ndarray, float]]:
     """Weight and offset for each penalty: -1 and 1 on the pairs, the same on all authentic faces."""
     middle = own.mean(0)
     rows = np.concatenate([own - middle, content - content.mean(0)]).astype(np.float64)
@@ -95,7 +99,7 @@ def _ridges(own: np.ndarray, labels: np.ndarray, content: np.ndarray) -> list[tu
     wide = rows.shape[1] > len(rows)  # the same weights either way; the smaller system is solved
     gram = rows @ rows.T if wide else rows.T @ rows
     found = []
-    for penalty in PENALTIES:
+    for penalty in penalties:
         system = gram + penalty * size * np.eye(len(gram))
         weight = rows.T @ np.linalg.solve(system, targets) if wide else np.linalg.solve(system, rows.T @ targets)
         found.append((weight, float(-middle @ weight)))
