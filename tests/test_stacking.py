@@ -259,3 +259,24 @@ def test_the_benchmark_reads_a_matrix_and_measures_by_modality(tmp_path: Path) -
     assert one["intervals"]["ours"][0] < one["ours"] < one["intervals"]["ours"][1]
     assert "blind" not in one["members_kept_in_folds"]
     assert (results["audio"]["scored_by_no_member_kept"], results["video"]["scored_by_no_member_kept"]) == (0, 1)
+
+
+@pytest.mark.parametrize("seed", [837, 1336, 1321])
+def test_members_that_seldom_meet_are_fitted_to_the_end(seed: int) -> None:
+    """Where the ratio of two weights near 0 decides for a few items alone, a fit would go on for hundreds of steps."""
+    rng = np.random.default_rng(seed)
+    n, members = int(rng.integers(12, 340)), int(rng.integers(1, 8))
+    truth = rng.random(n) < rng.choice([0.3, 0.5, 0.9])
+    truth[:2] = [True, False]
+    skill = rng.normal(0, 1, members) * rng.choice([0.2, 1, 3])
+    log_odds = rng.normal(0, 1, (n, members)) * rng.choice([0.3, 1, 4, 15], members) + np.outer(truth - 0.5, skill)
+    if rng.random() < 0.5:
+        log_odds -= rng.choice([0, 3, 8])
+    log_odds[rng.random((n, members)) < rng.choice([0, 0.3, 0.8])] = np.nan
+    weights = rng.random(n) + 0.1
+    if rng.random() < 0.3:
+        weights = weights ** rng.choice([4, 8])
+    found, offset = _fit(log_odds, truth, weights / weights.sum(), float(rng.choice([1e-4, 1e-3, 1e-2, 0.1, 1])))
+    assert (found >= 0).all()
+    assert found.any()
+    assert np.isfinite(offset)

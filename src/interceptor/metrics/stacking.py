@@ -47,7 +47,9 @@ WIDEST = 20.0
 FEWEST = 10
 """Scores of either class that a member must have given to be calibrated."""
 ITERATIONS = 100
-CONVERGED = 1e-9
+CONVERGED = 1e-6
+"""Nats by which a step must lower the balanced loss, else the fit is done: where members seldom meet, the ratio of two
+weights that are nearly 0 would be fitted for hundreds of steps, to no effect."""
 
 
 class Calibration(NamedTuple):
