@@ -508,9 +508,11 @@ def test_each_specialist_is_shown_with_what_it_saw_or_why_it_saw_nothing() -> No
     rng = np.random.default_rng(0)
     seen = rng.uniform(-1, 1, (3, 224, 224)).astype(np.float32)
     result.evidence[face.id].sights["ll"] = Sight(3.25, np.zeros((224, 224, 3), np.uint8), seen)
+    result.evidence[face.id].sights["cm"] = Sight(3.25, np.zeros((224, 224, 3), np.uint8), seen, used=False)
     html = render_html(result, CARD)
     page = Page(html)
     text = " ".join("".join(page.text).split())
+    assert text.count("had no part in it") == 1
     assert "LL low light 0.123 weight 0 %" in text
     assert "leans authentic; <b>not</b> counted" in text
     assert "the face, 3.2 s" in text

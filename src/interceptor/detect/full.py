@@ -100,7 +100,7 @@ class FullSpecialist:
         if not np.isfinite(log_odds).all():
             raise Abstain(NO_NUMBER)
         shown = int(np.argmax(log_odds))
-        return Look(float(np.mean(log_odds)), at[shown], whole[shown])
+        return Look(float(np.mean(log_odds)), at[shown], whole[shown], used=True)
 
 
 class FullSpecialists:

@@ -205,6 +205,8 @@ class Sight:
     """uint8[224, 224, 3] RGB"""
     seen: np.ndarray
     """float32[3, 224, 224]: the crop's moment through the lens"""
+    used: bool = True
+    """whether the score rests on it, or on the crop alone"""
 
 
 @dataclass

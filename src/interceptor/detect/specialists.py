@@ -30,11 +30,13 @@ class Look:
     """the moment that leans most towards forged"""
     seen: np.ndarray
     """float32[3, 224, 224]: that moment through the lens"""
+    used: bool
+    """whether the score rests on the lens"""
 
     def sight(self, moments: Sequence[FaceClip]) -> Sight:
         """The same as a report shows it, of the moments that were looked at."""
         moment = moments[self.shown]
-        return Sight(float(moment.times[0]), moment.crops[0], self.seen)
+        return Sight(float(moment.times[0]), moment.crops[0], self.seen, self.used)
 
 
 class Specialist:
@@ -88,7 +90,7 @@ class Specialist:
         indices = list(found)
         log_odds = self._calibrated(tokens[indices], np.stack(list(found.values())))
         shown = indices[int(np.argmax(log_odds))]
-        return Look(float(np.mean(log_odds)), shown, found[shown])
+        return Look(float(np.mean(log_odds)), shown, found[shown], self.card.get("reads_lens", True))
 
     def _calibrated(self, tokens: np.ndarray, seen: np.ndarray) -> np.ndarray:
         """Tokens float32[n, 49, 3072] and lenses float32[n, 3, 224, 224] to calibrated log-odds float[n]. Raises

@@ -126,7 +126,10 @@ def _probe_video(path: str | os.PathLike[str], container: Any, size: int) -> Med
     pixels = look.frame.format if look.frame else codec.format
     orientation = Orientation.of(look.frame) if look.frame else Orientation()
     width, height = codec.width, codec.height
-    bit_rate = codec.bit_rate or container.bit_rate or (size * 8 / duration if duration else None)
+    bit_rate = codec.bit_rate or container.bit_rate or None
+    mean = size * 8 / duration if duration else None
+    if mean and (bit_rate is None or bit_rate > 2 * mean):  # MPEG-1 headers give 104 Mbit/s for "variable"
+        bit_rate = mean
     return MediaInfo(
         kind="video",
         container=container.format.name,

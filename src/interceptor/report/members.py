@@ -19,6 +19,7 @@ _PANEL: Final = 168
 _GAP: Final = 4
 _MARK: Final = (150, 156, 166)
 """Each half second, where columns are time."""
+UNUSED: Final = "This score comes from the face as a whole: the lens is shown for the eye and had no part in it."
 
 
 @dataclass
@@ -36,6 +37,8 @@ class MemberView:
     panels: tuple[str, ...] = ()
     time: float | None = None
     reading: str = ""
+    used: bool = True
+    """whether the score rests on the lens"""
 
 
 def speaking(face: FaceResult, sights: dict[str, Sight]) -> list[MemberView]:
@@ -78,7 +81,8 @@ def _view(code: str, name: str, score: SpecialistScore, sight: Sight | None = No
         lens = LENSES[code.removesuffix(" full")]
         view.panels = ("the face", *(channel.name for channel in lens.channels))
         view.picture = jpeg_whole(strip(lens, sight), 4 * _PANEL + 3 * _GAP, quality=82)
-        view.time, view.reading = sight.time, lens.reading
+        view.time, view.reading = sight.time, lens.reading if sight.used else f"{UNUSED} {lens.reading}"
+        view.used = sight.used
     return view
 
 

@@ -71,6 +71,7 @@ def specialist_card(code: str, run: dict[str, Any], file: Path, calibration: dic
         "command": run["command"],
         "recipe": run["recipe"],
         "readout": run["readout"],
+        "reads_lens": run["best"]["step"] > 0 or code == "av",
         "start": run["start"],
         "trained_on": [f"{task}: {count} pairs" for task, count in run["pairs"]["train"].items()],
         "data": run["data"],

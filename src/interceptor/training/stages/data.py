@@ -155,7 +155,7 @@ def plan(shards: Shards, code: str, recipe: Recipe) -> Plan:
     if not usable:
         raise DataError(
             f"{shards.folder}: no sample holds what the lens {code} looks at ({', '.join(sorted(needed))}); "
-            "prepare it again with these views"
+            f"prepare it into a new folder with --for {code}"
         )
     train = [i for i in usable if shards.rows[i].split == "train"]
     validation = [i for i in usable if shards.rows[i].split == "val"]
