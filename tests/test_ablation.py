@@ -40,7 +40,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_lens_wins_where_only_it_shows_anything(data: Path, tmp_path: Path) -> None:
     command = ["ablate", str(data), "--out", str(tmp_path), "--specialists", "rr", "--seeds", "1", "--format", "json"]
-    settings = ["--set", "steps=16", "--set", "pairs=5", "--set", "ema=0.8", "--set", "lr=0.004"]
+    settings = ["steps=10", "pairs=5", "module_steps=1", "module_pairs=2", "ema=0.7", "lr=0.004"]
+    settings = [word for setting in settings for word in ("--set", setting)]
     done = CliRunner().invoke(app, [*command, *settings])
     assert done.exit_code == 0, done.output
     (row,) = json.loads(done.stdout)["ablation"]
@@ -64,7 +65,7 @@ def test_pairs_that_were_not_prepared_are_named(data: Path, tmp_path: Path) -> N
 def test_the_plain_head_is_as_large_and_blind_to_the_lens(code: str) -> None:
     head = new_head(code)
     size = sum(p.numel() for p in head.parameters())
-    plain = PlainHead(head).eval()
+    plain = PlainHead(head.spec).eval()
     assert sum(p.numel() for p in plain.parameters()) == pytest.approx(size, rel=0.01)
     tokens = torch.randn(2, 49, 3072)
     one, two = (plain(tokens, tokens.mean(1), torch.randn(2, 3, HALF_SIZE, HALF_SIZE)) for _ in range(2))

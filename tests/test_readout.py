@@ -12,7 +12,7 @@ import torch
 from interceptor.metrics.classification import roc_auc
 from interceptor.models.branches import module_spec
 from interceptor.models.lags import lag_view
-from interceptor.models.specialist import StandardHead
+from interceptor.models.standard import StandardHead
 from interceptor.training.checkpoints import CheckpointError
 from interceptor.training.specialists.export import write_head
 from interceptor.training.specialists.readout import Faces, _ridges, fit_readout

@@ -109,22 +109,11 @@ def test_saved_and_loaded_it_answers_the_same(code: str, tmp_path: Path) -> None
         assert torch.equal(model(*inputs()), other(*inputs()))
 
 
-def test_token_fusion_begins_with_the_mean_and_so_do_heads_stored_without_weights_of_places() -> None:
-    model = lived_in(SpecialistModel(module_spec("av"), Pixels(), "tokens"))
-    stored = model.state_dict()
-    assert stored["head.fusion.place"].eq(1 / GRID**2).all()
-    old = {name: tensor for name, tensor in stored.items() if name != "head.fusion.place"}
-    other = SpecialistModel(module_spec("av"), Pixels(), "tokens").eval()
-    other.load_state_dict(old)
-    with torch.no_grad():
-        assert torch.equal(model(*inputs()), other(*inputs()))
-
-
 def test_token_fusion_learns_where_something_is() -> None:
     """Features that are the same but for their place, which a mean over places cannot tell."""
     torch.manual_seed(0)
     spec = module_spec("av")
-    fusion = TokenFusion(12, spec)
+    fusion = TokenFusion(12, spec.channels)
     here, there = torch.zeros(2, 1, spec.channels, GRID, GRID).unbind()
     here[..., 1, 3], there[..., 5, 3] = 1, 1
     features, labels = torch.cat([here, there]), torch.tensor([0.0, 1.0])

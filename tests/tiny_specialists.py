@@ -52,6 +52,7 @@ def write_card(folder: Path, name: str, **fields: Any) -> None:
     """The card of `name`.onnx, its probability the sigmoid of the score."""
     digest = hashlib.sha256((folder / f"{name}.onnx").read_bytes()).hexdigest()
     card = {"name": name, "files": {f"{name}.onnx": digest}, "calibration": {"slope": 1.0, "offset": 0.0}}
+    card |= {"reads_lens": True}
     (folder / f"{name}.json").write_text(json.dumps(card | fields))
 
 

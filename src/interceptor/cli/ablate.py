@@ -22,11 +22,13 @@ def ablate(
     settings: Annotated[list[str] | None, typer.Option("--set", help="key=value of the recipe.")] = None,
     output: OutputFormat = Format.text,
 ) -> None:
-    """Train each specialist with its lens, with plain colours in its place, and without a module; compare them."""
+    """Train each specialist with its lens, without its module, with plain colours in the lens's place, and without
+    either; compare them.
+    """
     with training_extra():
         from interceptor.training.checkpoints import CheckpointError
         from interceptor.training.screen import override
-        from interceptor.training.specialists.ablation import BUDGET, ablate
+        from interceptor.training.specialists.ablation import ARMS, BUDGET, OTHERS, ablate
     with usage(ValueError, CheckpointError), progress_bars() as progress:
         codes = specialists.split(",")
         jobs = [(code, code) for code in codes] + [("ll", "real")] * ("ll" in codes)
@@ -34,10 +36,10 @@ def ablate(
     if output is Format.json:
         print_found({"ablation": rows}, output)
         return
-    typer.echo("| specialist, task | lens | rgb | plain | lens less rgb | lens less plain | pairs, media |")
-    typer.echo("|---|---|---|---|---|---|---|")
+    names = ["specialist, task", *ARMS, *(f"lens less {other}" for other in OTHERS), "pairs, media"]
+    typer.echo(f"| {' | '.join(names)} |\n{'|---' * len(names)}|")
     for row in rows:
         arms = [f"{np.mean(runs):.3f} ({min(runs):.2f}-{max(runs):.2f})" for runs in row["auc"].values()]
-        gains = ["{:+.3f} ({:+.2f} to {:+.2f})".format(*row[name]) for name in ("lens_less_rgb", "lens_less_plain")]
+        gains = ["{:+.3f} ({:+.2f} to {:+.2f})".format(*row[f"lens_less_{other}"]) for other in OTHERS]
         count = f"{row['train_pairs']}; {row['test_pairs']} of {row['test_media']}"
         typer.echo(f"| {row['specialist']}, {row['task']} | {' | '.join([*arms, *gains, count])} |")

@@ -164,5 +164,5 @@ def export_specialist_command(
         file = out / f"specialist_{code}.onnx"
         write_head(head, file)
         platt = calibrate(code, head, data)
-        write_json(out / f"specialist_{code}.json", specialist_card(code, card, file, platt._asdict()))
+        write_json(out / f"specialist_{code}.json", specialist_card(code, head, card, file, platt._asdict()))
     print_found({file.name: f"{file.stat().st_size / 1e6:.2f} MB", "calibration": platt._asdict()}, Format.text)

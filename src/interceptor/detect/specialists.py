@@ -47,9 +47,12 @@ class Specialist:
         self.card = load_card(f"specialist_{code}", folder)
         try:
             self._platt = Platt(**self.card["calibration"])
+            self._reads_lens = bool(self.card["reads_lens"])
         except (KeyError, TypeError) as error:
-            raise WeightError(f"{folder}/specialist_{code}.json: the card holds no calibration ({error!r})") from error
-        self._network = Network(folder / f"specialist_{code}.onnx", quantized=False)
+            message = f"{folder}/specialist_{code}.json: the card tells no calibration or not what it reads ({error!r})"
+            raise WeightError(message) from error
+        # In bfloat16 the small differences between places, which heads live by, are rounded away.
+        self._network = Network(folder / f"specialist_{code}.onnx", quantized=False, precision_hint="f32")
 
     def logits(self, tokens: np.ndarray, seen: np.ndarray) -> np.ndarray:
         """Tokens float32[n, 49, 3072] and half lenses float32[n, 3, 112, 112] to raw scores float32[n]."""
@@ -90,7 +93,7 @@ class Specialist:
         indices = list(found)
         log_odds = self._calibrated(tokens[indices], np.stack(list(found.values())))
         shown = indices[int(np.argmax(log_odds))]
-        return Look(float(np.mean(log_odds)), shown, found[shown], self.card.get("reads_lens", True))
+        return Look(float(np.mean(log_odds)), shown, found[shown], self._reads_lens)
 
     def _calibrated(self, tokens: np.ndarray, seen: np.ndarray) -> np.ndarray:
         """Tokens float32[n, 49, 3072] and lenses float32[n, 3, 224, 224] to calibrated log-odds float[n]. Raises

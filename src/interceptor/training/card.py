@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from interceptor.models.standard import StandardHead
 from interceptor.training import checkpoints
 
 LICENCE = (
@@ -60,18 +61,20 @@ FURTHER_LIMITS = {
 }
 
 
-def specialist_card(code: str, run: dict[str, Any], file: Path, calibration: dict[str, float]) -> dict[str, Any]:
+def specialist_card(
+    code: str, head: StandardHead, run: dict[str, Any], file: Path, calibration: dict[str, float]
+) -> dict[str, Any]:
     """The card of a standard specialist. `run` is the training run's card."""
     return {
         "name": f"specialist_{code}",
-        "what": f"lens module and token-fusion head of the standard specialist {code}, matrices at 8 bits",
+        "what": _what(head),
         "files": {file.name: checkpoints.sha256(file)},
         "input": "tokens float32[n, 49, 3072] of the base, lens float32[n, 3, 112, 112] (interceptor.lenses.half)",
         "base_sha256": run["data"]["base_sha256"],
         "command": run["command"],
         "recipe": run["recipe"],
         "readout": run["readout"],
-        "reads_lens": run["best"]["step"] > 0 or code == "av",
+        "reads_lens": head.reads_lens,
         "start": run["start"],
         "trained_on": [f"{task}: {count} pairs" for task, count in run["pairs"]["train"].items()],
         "data": run["data"],
@@ -81,6 +84,14 @@ def specialist_card(code: str, run: dict[str, Any], file: Path, calibration: dic
         "licence": LICENCE,
         "limits": [*SPECIALIST_LIMITS, *FURTHER_LIMITS.get(code, [])],
     }
+
+
+def _what(head: StandardHead) -> str:
+    parts = ["a linear read-out of the lens's lags" if head.reads_lags else "a linear read-out of the mean token"]
+    if head.has_network:
+        seen = "module and statistics of the lens" if head.has_module else "statistics of the lens"
+        parts.append(f"a network of token fusion on tokens, {seen}, matrices at 8 bits")
+    return f"standard specialist {head.spec.code}: {'; '.join(parts)}"
 
 
 def _trained_on(run: dict[str, Any]) -> list[str]:

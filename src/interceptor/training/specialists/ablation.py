@@ -1,22 +1,23 @@
 """Does each lens and its module earn its place? The same head trained without them, under one budget and many seeds.
 
-Three arms for each specialist, all over the same backbone tokens, the same pairs in the same order and the same recipe
-(pairs that were made for the lens alone, whose tokens are equal, are left out: they would only hurt a head without):
+Arms for each specialist, all over the same backbone tokens, the same pairs in the same order and the same recipe (pairs
+that were made for the lens alone, whose tokens are equal, are left out: they would only hurt a head without):
 
-- `lens`: the specialist's own lens and module;
-- `rgb`: the same module, but the crop's colours at half resolution where the lens was;
+- `lens`: the specialist's own lens, through its module and as statistics;
+- `statistics`: the same run before its module is heard;
+- `rgb`: the same head as `lens`, but the crop's colours at half resolution where the lens was;
 - `plain`: no picture at all; in the module's place a small network of equal size reads the tokens.
 
-`lens` less `plain` is what the module adds over a plain head, `lens` less `rgb` what the lens adds over looking with
-the same convolutions at what everyone sees. The read-out of the mean token that ships beside each network
-(`readout.py`) is left out: it would be the same in all three, and hide what they differ by.
+`lens` less `statistics` is what the module adds, `lens` less `rgb` what the lens adds over looking in the same way at
+what everyone sees, `lens` less `plain` what both add over a plain head. The read-out of the mean token that ships
+beside each network (`readout.py`) is left out: it would be the same in all, and hide what they differ by.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,9 @@ from torch import Tensor, nn
 
 from interceptor.metrics.bootstrap import paired_difference
 from interceptor.metrics.classification import RANK_MEASURES, roc_auc
-from interceptor.models.branches import GRID
-from interceptor.models.specialist import StandardHead
+from interceptor.models.branches import GRID, ModuleSpec, module_spec
+from interceptor.models.standard import QUIET, StandardHead
+from interceptor.models.statistics import STATISTICS
 from interceptor.training import checkpoints
 from interceptor.training.screen import Report
 from interceptor.training.specialists.data import RGB
@@ -42,27 +44,34 @@ from interceptor.training.specialists.trainer import (
     standardise,
 )
 
-ARMS = ("lens", "rgb", "plain")
+ARMS = ("lens", "statistics", "rgb", "plain")
+OTHERS = ARMS[1:]
 AUC = RANK_MEASURES["auc"]
-BUDGET = Recipe(steps=80, lr=2e-3, pairs=8, ema=0.95)
+BUDGET = Recipe(steps=200, pairs=16, module_steps=40, module_pairs=8)
 
 
 class PlainHead(StandardHead):
     """A head of the same size that reads the tokens alone; it takes a lens and does not look at it."""
 
-    def __init__(self, head: StandardHead) -> None:
-        nn.Module.__init__(self)
-        channels = head.spec.channels
-        count = sum(p.numel() for p in head.module.parameters())
+    def __init__(self, spec: ModuleSpec) -> None:
+        super().__init__(spec, TOKEN_WIDTH)
+        channels = spec.channels
+        count = sum(p.numel() for p in self.module.parameters())
         hidden = max(1, (count - channels) // (TOKEN_WIDTH + 1 + channels))
-        self.spec, self.fusion, self.classifier = head.spec, head.fusion, head.classifier
-        self.register_buffer("readout", head.readout)
-        self.register_buffer("offset", head.offset)
         self.module = nn.Sequential(nn.Linear(TOKEN_WIDTH, hidden), nn.ReLU(), nn.Linear(hidden, channels))
+        self.fusion.features.reset_parameters()
 
-    def features(self, tokens: Tensor, lens: Tensor) -> Tensor:
-        found = self.module((tokens - self.fusion.mean) / self.fusion.std)
-        return found.transpose(1, 2).unflatten(2, (GRID, GRID))
+    def standardise_module(self, lens: Tensor) -> None:
+        """Nothing: it is heard from the first step."""
+
+    def network(self, tokens: Tensor, pooled: Tensor, lens: Tensor, *, module: bool = True) -> Tensor:
+        found = (
+            self.module((tokens - self.fusion.mean) / (self.fusion.std * QUIET))
+            .transpose(1, 2)
+            .unflatten(2, (GRID, GRID))
+        )
+        unseen = found.new_zeros(len(found), STATISTICS, GRID, GRID)
+        return self.classifier(self.fusion(tokens, pooled, torch.cat([found, unseen], 1)))
 
 
 def ablate(
@@ -78,7 +87,7 @@ def ablate(
     rows = []
     for done, (code, task) in enumerate(jobs, 1):
         file = out / f"{code}-{task}.json"
-        budget = {"steps": recipe.steps, "pairs": recipe.pairs, "lr": recipe.lr, "seeds": seeds}
+        budget = {**dataclasses.asdict(recipe), "seeds": seeds}
         row = json.loads(file.read_text()) if file.is_file() else {}
         if row.get("budget") != budget:
             row = {"budget": budget, **_job(data, code, task, recipe, seeds)}
@@ -96,9 +105,12 @@ def _job(data: Path, code: str, task: str, recipe: Recipe, seeds: int) -> dict[s
     logits: dict[str, list[np.ndarray]] = {arm: [] for arm in ARMS}
     labels = np.tile([0, 1], len(test[code].rows))
     for seed in range(1, seeds + 1):
-        for arm in ARMS:
-            lens = RGB if arm == "rgb" else code
-            logits[arm].append(_scores(arm, code, train[lens], test[lens], replace(recipe, seed=seed)))
+        seeded = dataclasses.replace(recipe, seed=seed)
+        before, last = _scores(new_head, code, train[code], test[code], seeded)
+        logits["lens"].append(last)
+        logits["statistics"].append(before)
+        logits["rgb"].append(_scores(new_head, code, train[RGB], test[RGB], seeded)[1])
+        logits["plain"].append(_scores(_plain_head, code, train[code], test[code], seeded)[1])
     media = [name for name in test[code].media for _ in range(2)]
     # Runs differ in scale: each is brought to its own ranks before seeds are averaged.
     mean = {arm: np.mean([run.argsort().argsort() for run in runs], 0) for arm, runs in logits.items()}
@@ -113,14 +125,23 @@ def _job(data: Path, code: str, task: str, recipe: Recipe, seeds: int) -> dict[s
         "test_pairs": len(test[code].rows),
         "test_media": len(set(test[code].media)),
         "auc": {arm: [roc_auc(labels, run) for run in runs] for arm, runs in logits.items()},
-        "lens_less_rgb": gain("rgb"),
-        "lens_less_plain": gain("plain"),
+        **{f"lens_less_{other}": gain(other) for other in OTHERS},
     }
 
 
-def _scores(arm: str, code: str, train: Pairs, test: Pairs, recipe: Recipe) -> np.ndarray:
+def _plain_head(code: str) -> PlainHead:
+    return PlainHead(module_spec(code))
+
+
+def _scores(
+    make: Callable[[str], StandardHead], code: str, train: Pairs, test: Pairs, recipe: Recipe
+) -> tuple[np.ndarray, np.ndarray]:
+    """Scores of the test pairs before the module is heard, and at the end."""
     torch.manual_seed(recipe.seed)
-    head = PlainHead(new_head(code)) if arm == "plain" else new_head(code)
+    head = make(code)
     standardise(head, train)
-    *_, (_, measured) = fit(head, [train], recipe)
-    return scores(measured, test)[1]
+    before = scores(head, test)[1]
+    for step, (_, measured) in enumerate(fit(head, [train], recipe), 1):
+        if step == recipe.steps:
+            before = scores(measured, test)[1]
+    return before, scores(measured, test)[1]

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from interceptor.lenses.half import HALF_SIZE
 from interceptor.models.branches import GRID
 from interceptor.models.foundation import quantize
-from interceptor.models.specialist import SpecialistHead, SpecialistModel, TokenFusion
+from interceptor.models.specialist import SpecialistModel
+from interceptor.models.standard import StandardHead
 from interceptor.training import checkpoints
 from interceptor.training.folding import fold_batch_norms
 
@@ -67,25 +68,28 @@ def _exported(model: nn.Module, example: tuple[Tensor, Tensor], inputs: list[str
 
 
 class _Head(nn.Module):
-    """Takes base tokens and the lens, gives one logit."""
+    """Takes base tokens and the lens, gives one logit; of the head, what says something."""
 
-    def __init__(self, head: SpecialistHead) -> None:
+    def __init__(self, head: StandardHead) -> None:
         super().__init__()
+        self.network, self.module = head.has_network, head.has_module
         self.head = head
 
     def forward(self, tokens: Tensor, lens: Tensor) -> Tensor:
-        logits = self.head(tokens, tokens.mean(1), lens)
+        pooled = tokens.mean(1)
+        logits = self.head.read_out(pooled, lens)
+        if self.network:
+            logits = logits + self.head.network(tokens, pooled, lens, module=self.module)
         return logits[:, 1] - logits[:, 0]
 
 
-def write_head(head: SpecialistHead, out: Path, *, lens_size: int = HALF_SIZE) -> None:
-    """Write the head of a standard specialist as ONNX: batch norms folded, matrices in 8 bits with a scale each row.
+def write_head(head: StandardHead, out: Path, *, lens_size: int = HALF_SIZE) -> None:
+    """Write the head of a standard specialist as ONNX: batch norms folded, matrices in 8 bits with a scale each row. A
+    network that says nothing, or a module that its network does not listen to, is left out.
 
     Inputs `tokens` float32[n, 49, w] and `lens` float32[n, 3, lens_size, lens_size]; output `logit` float32[n], above
-    0 leans forged. Raises `TypeError` for another fusion than `tokens`.
+    0 leans forged.
     """
-    if not isinstance(head.fusion, TokenFusion):
-        raise TypeError("a standard specialist has fusion='tokens'")
     folded = copy.deepcopy(head).eval()
     fold_batch_norms(folded)
     example = (torch.zeros(2, GRID * GRID, len(head.fusion.mean)), torch.zeros(2, 3, lens_size, lens_size))

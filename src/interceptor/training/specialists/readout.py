@@ -19,7 +19,7 @@ from safetensors import safe_open
 from interceptor.datasets.splits import group_of
 from interceptor.metrics.calibration import fit_platt
 from interceptor.metrics.classification import roc_auc
-from interceptor.models.specialist import StandardHead
+from interceptor.models.standard import StandardHead
 from interceptor.training.checkpoints import CheckpointError
 
 PENALTIES = (0.1, 0.3, 1.0, 3.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -21,7 +22,6 @@ from interceptor.datasets.shards import Shards
 from interceptor.training import checkpoints
 from interceptor.training.checkpoints import CheckpointError
 from interceptor.training.screen import Report
-from interceptor.training.specialists.trainer import standardise_fusion
 from interceptor.training.stages import snapshots
 from interceptor.training.stages.balance import Draw
 from interceptor.training.stages.data import Batch, DataError, Plan, Samples, crop_convention, on, plan
@@ -217,7 +217,11 @@ def _counts(shards: Shards, chosen: Plan) -> dict[str, Any]:
 
 @torch.no_grad()
 def _standardise(job: Job, start: Start, shards: Shards, chosen: Plan, encode: Encode, device: torch.device) -> None:
-    """Bring what a fresh token fusion adds up to one scale, by some training samples."""
+    """Bring what a fresh token fusion adds up to one scale, by some training samples.
+
+    What the module makes of a lens is small at first, and is not heard for a hundred steps: the first weights on its
+    features are divided by their standard deviation.
+    """
     train = [i for chunk in chosen.chunks for i in chunk.places]
     some = train[:: max(1, len(train) // STANDARD)][:STANDARD]
     samples = Samples(shards, job.code, job.recipe, train, training=True)
@@ -226,8 +230,13 @@ def _standardise(job: Job, start: Start, shards: Shards, chosen: Plan, encode: E
         tokens = [encode(on(device, part, channels_last=False)).cpu() for part in parts]
     else:
         tokens = [start.model.backbone.eval()(part.crops)[0] for part in parts]
+    head, usual = start.model.head, torch.cat(tokens).float().flatten(0, 1)
+    head.fusion.mean.copy_(usual.mean(0))
+    head.fusion.std.copy_(usual.std(0).clamp_min(1e-3))
     seen = torch.cat([part.lens for part in parts])
-    standardise_fusion(start.model.head, torch.cat(tokens), seen[:: max(1, len(seen) // LOOKS)])
+    some_seen = seen[:: max(1, len(seen) // LOOKS)].float().contiguous(memory_format=torch.channels_last)
+    features = copy.deepcopy(head.module).train()(some_seen)
+    head.fusion.features.weight.div_(features.std((0, 2, 3)).clamp_min(1e-3))
 
 
 def _finish(job: Job, remark: Callable[[str], None]) -> None:
