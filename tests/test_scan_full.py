@@ -63,7 +63,7 @@ def test_installed_ones_that_are_asked_for_run_and_count_as_their_cards_say(
     assert "states no weight" in av.reason
     log_odds = np.log(cm.probability / (1 - cm.probability))
     assert result.probability == pytest.approx(1 / (1 + np.exp(-(0.3 + log_odds) / 2)), abs=1e-6)
-    assert result.full["rr"].reason == "its file is not installed"
+    assert result.full["rr"].reason == f"is not installed in {models}"
     assert result.full["ll"].reason == "was not asked for"
     assert (result.tier, result.errors) == ("full", [])
     assert {"full_cm.onnx", "full_av.onnx", "screen.onnx"} <= set(result.versions.weights)
@@ -153,9 +153,39 @@ def test_the_router_looks_at_the_face_that_decides(
     assert "is certain (probability 0.0" in result.full["bg"].reason
 
 
-def test_without_a_folder_none_is_installed(house: Path, talking: Path) -> None:
-    result = full(house, None).scan(talking)
-    assert {part.reason for part in result.full.values()} == {"its file is not installed"}
+def test_without_a_folder_none_is_installed(house: Path, talking: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    scanner = full(house, None)
+    assert scanner.remark is not None
+    assert VARIABLE in scanner.remark
+    (reason,) = {part.reason for part in scanner.scan(talking).full.values()}
+    assert reason == f"is not installed: no folder of full specialists is named (--models or {VARIABLE})"
+
+
+def test_a_full_tier_with_nothing_to_run_says_so(
+    house: Path, models: Path, talking: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("interceptor.detect.scan.Scanner", lambda **_: full(house, models))
+    done = CliRunner().invoke(app, ["scan", str(talking), "--tier", "full", "--format", "json"])
+    assert done.exit_code == 0
+    assert f"none is installed in {models}; scanning as in the standard tier" in done.stderr
+    assert {part["reason"] for part in json.loads(done.stdout)["full"].values()} == {f"is not installed in {models}"}
+    install(models, "cm", 1.0)
+    assert full(house, models).remark is None
+    lacking = full(house, models, specialists=parse_choice("ll,tm")).remark
+    assert lacking is not None
+    assert "ll, tm none is installed" in lacking
+    assert full(house, models, specialists=parse_choice("none")).remark is None
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [(["--tier", "fast", "--specialists", "ll"], "the fast tier"), (["--models", "."], "full tier only")],
+)
+def test_what_the_tier_does_not_run_cannot_be_asked_for(options: list[str], named: str) -> None:
+    done = CliRunner().invoke(app, ["scan", "a.mp4", *options])
+    assert done.exit_code == 2
+    assert named in done.stderr
 
 
 def test_the_folder_is_an_option_or_a_variable(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:

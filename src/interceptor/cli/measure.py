@@ -21,7 +21,7 @@ from interceptor.cli.options import (
     Tiers,
     print_found,
 )
-from interceptor.console import command_line, progress_bars, usage
+from interceptor.console import command_line, progress_bars, say, usage
 
 calibrate = typer.Typer(help="Fit probabilities, thresholds and weights, and write them into the cards.")
 evaluate = typer.Typer(no_args_is_help=True, help="Measure the shipped model on labelled crops or videos.")
@@ -91,6 +91,8 @@ def evaluate_videos_command(
             models=models,
             verdict_from=None if verdict_from is None else verdict_from.value,
         )
+        if scanner.remark is not None:
+            say(f"note: {scanner.remark}", style="yellow")
         task = progress.add_task("scanning", total=None)
         found = evaluate_videos(
             directory,

@@ -36,7 +36,9 @@ TierOption = Annotated[
         "full specialists that are installed (full).",
     ),
 ]
-SpecialistChoice = Annotated[str, typer.Option("--specialists", help="auto, all, none, or codes such as ll,cm.")]
+SpecialistChoice = Annotated[
+    str, typer.Option("--specialists", help="auto, all, none, or codes such as ll,cm; in the fast tier none.")
+]
 ModelsFolder = Annotated[
     Path | None,
     typer.Option("--models", help="Folder of full specialists; INTERCEPTOR_MODELS names it otherwise."),

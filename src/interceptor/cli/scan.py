@@ -69,6 +69,8 @@ def scan(
         )
     for message in scanner.errors:
         say(f"{message}; scanning without it", style="yellow")
+    if scanner.remark is not None:
+        say(f"note: {scanner.remark}", style="yellow")
     failed = False
     kept: list[ScanResult] = []
 

@@ -111,6 +111,9 @@ class FullSpecialists:
     def __init__(self, folder: Path | None) -> None:
         self.members: dict[str, FullSpecialist] = {}
         self.damaged: dict[str, str] = {}
+        self._where = f" in {folder}"
+        if folder is None:
+            self._where = f": no folder of full specialists is named (--models or {VARIABLE})"
         for code in SPECIALISTS if folder is not None else ():
             assert folder is not None
             if any((folder / f"full_{code}{suffix}").exists() for suffix in (".json", ".onnx")):
@@ -128,6 +131,14 @@ class FullSpecialists:
     def errors(self) -> list[str]:
         return list(self.damaged.values())
 
+    def remark(self, choice: Choice) -> str | None:
+        """That none of those asked for is there, where that is so."""
+        asked = [code for code in SPECIALISTS if choice is None or code in choice]
+        if not asked or not {*self.members, *self.damaged}.isdisjoint(asked):
+            return None
+        named = ", ".join(asked)
+        return f"of the full specialists {named} none is installed{self._where}; scanning as in the standard tier"
+
     def route(self, quality: Quality, standard: Answer, decision: Decision, choice: Choice) -> dict[str, Routed]:
         """Which run on a file, and why; `standard` is what was said of its most suspicious face."""
         log_odds = None if standard.score is None else _log_odds(standard.score, decision)
@@ -137,9 +148,9 @@ class FullSpecialists:
             specialists=standard.specialists,
         )
         routed = route(quality, said, set(self.members) - set(self.damaged), choice)
-        return routed | {
-            code: Routed(False, message) for code, message in self.damaged.items() if choice is None or code in choice
-        }
+        absent = f"is not installed{self._where}"
+        missing = {code: absent for code in SPECIALISTS if code not in self.members} | self.damaged
+        return routed | {code: Routed(False, why) for code, why in missing.items() if choice is None or code in choice}
 
     def weigh_in(
         self, answer: Answer, moments: Sequence[FaceClip], routed: Mapping[str, Routed], decision: Decision

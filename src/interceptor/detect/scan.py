@@ -54,9 +54,10 @@ class Scanner:
     probability the verdict follows, in place of what the ensemble's card says. quality: measure it also where neither
     the router nor a gate of the ensemble asks for it. evidence: keep crops, heat maps and what
     specialists saw in the results, for a report. Raises `WeightError` (a damaged installation) or `ValueError` (a rate
-    the card's thresholds do not reach).
+    the card's thresholds do not reach, specialists or `models` that the tier does not run).
 
-    `errors` names files of specialists that are damaged; scans go on without them.
+    `errors` names files of specialists that are damaged; scans go on without them. `remark` says where the full tier
+    has none to run, else None.
     """
 
     def __init__(
@@ -75,6 +76,10 @@ class Scanner:
         start = time.perf_counter()
         if frames < 1:
             raise ValueError(f"frames must be at least 1, not {frames}")
+        if tier == "fast" and specialists:
+            raise ValueError(f"{FAST}: ask for no specialists, or for the standard or the full tier")
+        if tier != "full" and models is not None:
+            raise ValueError(f"{models}: full specialists run in the full tier only, not in the {tier} one")
         self.frames, self.tier, self.evidence = frames, tier, evidence
         self._detector = load_detector(folder)
         with ThreadPoolExecutor(1) as beside:  # compiling networks takes one processor
@@ -96,6 +101,10 @@ class Scanner:
     @property
     def errors(self) -> list[str]:
         return [*(self._looks.errors if self._looks else ()), *(self._full.errors if self._full else ())]
+
+    @property
+    def remark(self) -> str | None:
+        return self._full.remark(self._choice) if self._full else None
 
     def scan(self, path: str | Path) -> ScanResult:
         """The verdict on one file. What is wrong with the file is told in the result (`errors`), never raised.
