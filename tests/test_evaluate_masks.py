@@ -276,7 +276,9 @@ def test_the_command(data: Path) -> None:
     assert [line.split() for line in text.splitlines()][3] == ["f1", "0.833", "0.667", "to", "1.000"]
     assert "mask without a picture" in text
     save(data / "masks/a.png", np.zeros(SIZE, np.uint8))
-    assert f"not measured: {data / 'forged/a.png'}: nothing is forged in its mask" in run(*command)[1]
+    code, out, _ = run(*command)
+    assert code == 1, "figures that leave pictures out are no success"
+    assert f"not measured: {data / 'forged/a.png'}: nothing is forged in its mask" in out
     assert run(*command, "--convention", "pink")[0] == 2
     assert run("evaluate", "masks", "--images", data, "--masks", data / "no", "--predictions", data)[0] == 2
 

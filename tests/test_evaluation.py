@@ -5,11 +5,14 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
+from interceptor.cli import app
 from interceptor.datasets.crops import read_index
 from interceptor.detect.result import Problem, ScanResult, Versions
 from interceptor.evaluation.crops import evaluate_crops
@@ -296,3 +299,22 @@ def test_videos_folder_errors_name_the_folder(tmp_path):
     (tmp_path / "fake" / "a.mp4").write_text("broken")
     with pytest.raises(ValueError, match=r"none of 2 files could be scored: .*'no_face': 1, 'truncated': 1"):
         evaluate_videos(tmp_path, scan)
+
+
+def test_commands_tell_failures_by_their_exit_status(tmp_path, monkeypatch):
+    class Screen:
+        look = staticmethod(lambda crops: SimpleNamespace(logits=score(crops)))
+        probability = staticmethod(calibrate)
+
+    monkeypatch.setattr("interceptor.detect.screen.Screen", Screen)
+    monkeypatch.setattr("interceptor.detect.scan.Scanner", lambda **_: SimpleNamespace(scan=scan, remark=None))
+
+    def status(*arguments):
+        return CliRunner().invoke(app, ["evaluate", *map(str, arguments)]).exit_code
+
+    index = write_index(tmp_path / "crops", grey_rows())
+    videos = write_videos(tmp_path / "videos", real=["0.1", "no_face"], fake=["0.9"])
+    assert (status("crops", index), status("videos", videos)) == (0, 0)
+    (tmp_path / "crops" / "r100.png").write_text("no picture")
+    (videos / "fake" / "cut.mp4").write_text("broken")
+    assert (status("crops", index), status("videos", videos)) == (1, 1)

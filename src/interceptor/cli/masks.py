@@ -35,7 +35,10 @@ def evaluate_masks_command(
     models: Models = None,
     output: OutputFormat = Format.text,
 ) -> None:
-    """Measure where a method saw forgeries against where they are."""
+    """Measure where a method saw forgeries against where they are.
+
+    Exit status: 0 if all pictures were measured, 1 if some were not, 2 for wrong usage.
+    """
     from interceptor.datasets.pictures import pair_folders
     from interceptor.evaluation.masks import evaluate_masks, peak_memory_mb
     from interceptor.evaluation.predictions import localizer_predictions, stored_predictions
@@ -57,6 +60,7 @@ def evaluate_masks_command(
         print_line(json.dumps(found))
     else:
         stdout().print(masks_text(found), markup=False, highlight=False)
+    raise typer.Exit(1 if found["failed"] else 0)
 
 
 @check.command("submission")

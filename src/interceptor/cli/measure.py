@@ -42,7 +42,10 @@ def evaluate_crops_command(
     ),
     output: OutputFormat = Format.text,
 ) -> None:
-    """Measure the network that judges every face on face crops."""
+    """Measure the network that judges every face on face crops.
+
+    Exit status: 0 if all crops were scored, 1 if some could not be read, 2 for wrong usage.
+    """
     from interceptor.detect.screen import Screen, Student
     from interceptor.evaluation.crops import evaluate_crops
     from interceptor.runtime.weights import WeightError
@@ -61,6 +64,7 @@ def evaluate_crops_command(
             progress=lambda done, total: progress.update(task, completed=done, total=total),
         )
     print_found(found, output)
+    raise typer.Exit(1 if found["failed"] else 0)
 
 
 @evaluate.command("videos")
@@ -76,7 +80,10 @@ def evaluate_videos_command(
     ] = None,
     output: OutputFormat = Format.text,
 ) -> None:
-    """Measure the whole scan on labelled videos."""
+    """Measure the whole scan on labelled videos.
+
+    Exit status: 0 if all files were scanned, 1 if some could not be, 2 for wrong usage.
+    """
     from interceptor.detect.router import parse_choice
     from interceptor.detect.scan import Scanner
     from interceptor.evaluation.videos import evaluate_videos
@@ -100,6 +107,7 @@ def evaluate_videos_command(
             progress=lambda done, total: progress.update(task, completed=done, total=total),
         )
     print_found(found, output)
+    raise typer.Exit(1 if any(row["verdict"] == "error" for row in found["files"]) else 0)
 
 
 @calibrate.callback(invoke_without_command=True)
