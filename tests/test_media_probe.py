@@ -6,6 +6,7 @@ from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -18,6 +19,12 @@ from media_maker import encode, encode_sound, numbered_frames
 
 SHARED = Path(__file__).parents[2] / "shared" / "data" / "videos"
 TONE = np.sin(np.arange(16_000 * 2) * 0.2).astype(np.float32) * 0.3
+
+
+def stated(path: Path) -> int:
+    """Bits per second, as the video stream's header has it."""
+    with av.open(str(path)) as container:
+        return container.streams.video[0].codec_context.bit_rate or 0
 
 
 def cause(path: Path | str) -> str:
@@ -63,6 +70,19 @@ def test_length_and_rate_in_every_container(tmp_path: Path, suffix: str) -> None
     assert (info.frames, info.constant_frame_rate, info.audio) == (60, None if suffix == "h264" else True, ())
     assert info.duration == pytest.approx(2.4, abs=0.01)
     assert info.frame_rate == pytest.approx(25, rel=0.01)
+
+
+def test_a_bit_rate_that_the_file_belies_is_not_believed(tmp_path: Path) -> None:
+    path = encode(tmp_path / "a.mpg", numbered_frames(50), codec="mpeg1video")
+    assert stated(path) == 104_857_200, "MPEG-1's word for a variable rate"
+    assert probe(path).bit_rate == path.stat().st_size * 8 / 2.0
+
+
+def test_a_bit_rate_near_the_files_own_is_believed(tmp_path: Path) -> None:
+    path = encode(tmp_path / "a.mp4", numbered_frames(50))
+    mean = path.stat().st_size * 8 / 2.0
+    assert 0 < stated(path) < mean, "the container counts pictures alone"
+    assert probe(path).bit_rate == stated(path)
 
 
 @pytest.mark.parametrize("fps", [Fraction(30000, 1001), 30, 24, 15])
