@@ -1,25 +1,21 @@
 """What the six standard specialists cost on top of the base they share.
 
-    python benchmarks/heads.py [--rounds 15] [--stand-ins]
+    python benchmarks/heads.py [--rounds 15]
 
 Sixteen crops: the base alone, and the base with its heads, interleaved; then each lens and each head. Medians of wall
-and of processor seconds (all threads). `--stand-ins` as in `benchmarks/scan.py`: untrained heads cost what trained ones
-do.
+and of processor seconds (all threads).
 """
 
 from __future__ import annotations
 
 import argparse
 import statistics
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scan import with_stand_ins
 
 from interceptor.detect.screen import ScreenNetwork
 from interceptor.detect.specialists import Specialists
@@ -27,7 +23,6 @@ from interceptor.lenses import LENSES
 from interceptor.lenses.half import HALF_SIZE, half
 from interceptor.media.clips import FaceClip, Mouth, NativeCrop, Sound
 from interceptor.media.crops import CONTEXT_SIZE, CROP_SIZE, TEMPLATE
-from interceptor.runtime.weights import FOLDER
 
 CROPS = 16
 
@@ -65,11 +60,8 @@ def made_clip(rng: np.random.Generator) -> FaceClip:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--stand-ins", action="store_true", help="untrained heads for specialists not installed")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as made:
-        folder = with_stand_ins(Path(made)) if options.stand_ins else FOLDER
-        base, heads = ScreenNetwork(folder), Specialists(folder=folder).members
+    base, heads = ScreenNetwork(), Specialists().members
     rng = np.random.default_rng(0)
     clip = made_clip(rng)
     tokens = base.look(clip.crops).tokens

@@ -1,13 +1,11 @@
 """How long a scan takes, step by step, and how much memory:
 
-    python benchmarks/scan.py [--rounds 7] [--hour] [--tier fast|standard] [--specialists none|...] [--stand-ins]
+    python benchmarks/scan.py [--rounds 7] [--hour] [--tier fast|standard] [--specialists none|...]
 
 Makes its own clip: a face that drifts before a noisy background, H.264 by x264 `medium`, with sound. Scans run in a
 process of their own; medians over the rounds after a warm-up scan. `--hour` scans one hour of 1080p instead: twenty
-seconds, encoded once and repeated without encoding, kept in the temporary folder. `--stand-ins` puts untrained heads
-of the same shape in the place of specialists that are not installed, so that all six lenses are looked through (needs
-the training extra). Processor seconds are those of all threads: on a machine that does other work too, they say what
-a scan costs.
+seconds, encoded once and repeated without encoding, kept in the temporary folder. Processor seconds are those of all
+threads: on a machine that does other work too, they say what a scan costs.
 """
 
 from __future__ import annotations
@@ -15,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import resource
-import shutil
 import statistics
 import subprocess
 import sys
@@ -82,32 +79,12 @@ def repeat(source: Path, target: Path, times: int) -> None:
     unfinished.replace(target)
 
 
-def with_stand_ins(folder: Path) -> Path:
-    """`folder` filled with the weights that ship and, for specialists that are missing there, untrained heads."""
-    from interceptor.lenses import LENSES
-    from interceptor.runtime.weights import FOLDER, sha256_of_file
-    from interceptor.training.specialists.export import write_head
-    from interceptor.training.specialists.trainer import new_head
-
-    for file in FOLDER.iterdir():
-        shutil.copy(file, folder / file.name)
-    for code in LENSES:
-        name = f"specialist_{code}"
-        if not (folder / f"{name}.json").exists():
-            write_head(new_head(code), folder / f"{name}.onnx")
-            card = {"files": {f"{name}.onnx": sha256_of_file(folder / f"{name}.onnx")}}
-            card["calibration"] = {"slope": 1.0, "offset": 0.0}
-            (folder / f"{name}.json").write_text(json.dumps(card))
-    return folder
-
-
-def child(path: Path, rounds: int, tier: str, specialists: str, weights: Path | None) -> None:
+def child(path: Path, rounds: int, tier: str, specialists: str) -> None:
     """Load, say so, scan once to warm up and then `rounds` times; a line of JSON each."""
     from interceptor.detect.router import parse_choice
     from interceptor.detect.scan import Scanner
 
-    folder = {} if weights is None else {"folder": weights}
-    scanner = Scanner(tier=tier, specialists=parse_choice(specialists), **folder)
+    scanner = Scanner(tier=tier, specialists=parse_choice(specialists))
     print("ready", flush=True)
     for _ in range(1 + rounds):
         start, cpu = time.perf_counter(), time.process_time()
@@ -160,12 +137,10 @@ def main() -> None:
     parser.add_argument("--hour", action="store_true", help="one hour of 1080p: time and peak memory of one scan")
     parser.add_argument("--tier", choices=("fast", "standard"), default="standard")
     parser.add_argument("--specialists", default="auto", help="as of `interceptor scan`")
-    parser.add_argument("--stand-ins", action="store_true", help="untrained heads for specialists not installed")
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--weights", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:
-        child(arguments.child, arguments.rounds, arguments.tier, arguments.specialists, arguments.weights)
+        child(arguments.child, arguments.rounds, arguments.tier, arguments.specialists)
         return
     folder = Path(tempfile.gettempdir()) / "interceptor-benchmark"
     folder.mkdir(exist_ok=True)
@@ -184,11 +159,7 @@ def main() -> None:
         return
     clip = folder / "clip.mp4"
     write_clip(clip, 1280, 720, 10)
-    with tempfile.TemporaryDirectory() as made:
-        options = ["--tier", arguments.tier, "--specialists", arguments.specialists]
-        if arguments.stand_ins:
-            options += ["--weights", str(with_stand_ins(Path(made)))]
-        ready, records = measure(clip, arguments.rounds, options)
+    ready, records = measure(clip, arguments.rounds, ["--tier", arguments.tier, "--specialists", arguments.specialists])
     print_steps(ready, records)
 
 
