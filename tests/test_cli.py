@@ -402,3 +402,18 @@ def test_tier_and_specialists_reach_the_scanner(shared: list, media: dict[str, P
     done = run(media["nobody"], "--specialists", "xx")
     assert done.exit_code == 2
     assert "choose auto, all, none, or of ll, bg, av, cm, rr, tm" in done.stderr.replace("\n", " ")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["nope"], "Choose from scan, match"),
+        (["prepare", "nope"], "Choose from faces, specialists, faceforensics"),
+        (["prepare", "face"], "Did you mean faces?"),
+        (["calibrate", "nope"], "Choose from ensemble."),
+    ],
+)
+def test_an_unknown_command_is_answered_with_those_there_are(words: list[str], told: str) -> None:
+    result = CliRunner(env={"COLUMNS": "300"}).invoke(cli.app, words)
+    assert result.exit_code == 2
+    assert f"No such command '{words[-1]}'. {told}" in result.stderr

@@ -23,9 +23,13 @@ from interceptor.cli import (
     scan,
     training,
 )
+from interceptor.cli.group import Group
 
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="Media forensics: is it forged, and what is the evidence?"
+    cls=Group,
+    no_args_is_help=True,
+    add_completion=False,
+    help="Media forensics: is it forged, and what is the evidence?",
 )
 app.command()(scan.scan)
 app.command()(pictures.match)

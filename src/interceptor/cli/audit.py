@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from interceptor.cli.group import Group
 from interceptor.cli.options import Format, OutputFormat, print_found
 from interceptor.console import progress_bars, say, usage
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 SECONDS = 5.0
 """Of each clip of talk: twice what a window takes."""
 
-audit = typer.Typer(no_args_is_help=True, help="Check what models learn from.")
+audit = typer.Typer(cls=Group, no_args_is_help=True, help="Check what models learn from.")
 
 
 @audit.callback()

@@ -8,14 +8,14 @@ from typing import Annotated, Any
 
 import typer
 
+from interceptor.cli.group import Group
 from interceptor.cli.options import Format, OutputFormat, print_found
 from interceptor.console import progress_bars, say, stdout, training_report, usage
+from interceptor.datasets.registry import SETS, read_set
 
-datasets = typer.Typer(no_args_is_help=True, help="Public sets of videos: look at them, make tiny ones.")
+datasets = typer.Typer(cls=Group, no_args_is_help=True, help="Public sets of videos: look at them, make tiny ones.")
 
-NAMES = ("faceforensics", "celebdf", "celebdf_v1", "dfdc", "dfdc_preview", "fakeavceleb", "folders", "csv")
-
-Name = Annotated[str, typer.Argument(help=f"One of {', '.join(NAMES)}.")]
+Name = Annotated[str, typer.Argument(help=f"One of {', '.join(SETS)}.")]
 Root = Annotated[Path, typer.Argument(help="Folder of the set (of csv: the file).")]
 Split = Annotated[str, typer.Option(help="official, where the set has a split, or seeded: made here, by people.")]
 Compression = Annotated[str | None, typer.Option(help="faceforensics: raw, c23 or c40.")]
@@ -48,7 +48,6 @@ def check(
 ) -> None:
     """What is there, what is missing, labels, splits, and the proof that nobody is on two sides."""
     from interceptor.datasets.check import report, unreadable
-    from interceptor.datasets.registry import read_set
 
     with usage(ValueError, OSError), progress_bars() as progress:
         table = read_set(name, root, _choice(split, compression, splits, chunks, without))
@@ -109,8 +108,8 @@ def _print(found: dict[str, Any]) -> None:
 
 def add_sets(prepare: typer.Typer) -> None:
     """A command of `prepare` for each set, so that it reads `interceptor prepare NAME ROOT OUT`."""
-    for name in NAMES:
-        prepare.command(name, help=f"Videos of the set `{name}` into shards for training.")(_prepare(name))
+    for name, known in SETS.items():
+        prepare.command(name, help=f"Into shards for training: {known.about}.")(_prepare(name))
     prepare.command("crops")(_adopt)
 
 
@@ -125,7 +124,6 @@ def _adopt(
     """Face crops that are cut already into shards for training, as they are."""
     from interceptor.datasets.adopt import adopt
     from interceptor.datasets.check import remarks
-    from interceptor.datasets.registry import read_set
 
     with usage(ValueError, OSError), progress_bars() as progress:
         table = read_set("csv", root, _choice(split, None, None, chunks, without))
@@ -159,7 +157,6 @@ def _prepare(name: str) -> Callable[..., None]:
 
         from interceptor.datasets.check import remarks
         from interceptor.datasets.prepare import prepare
-        from interceptor.datasets.registry import read_set
         from interceptor.datasets.samples import Sampling, views_for
         from interceptor.detect.detector import load_detector
         from interceptor.runtime.network import cpu_count

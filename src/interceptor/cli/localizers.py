@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from interceptor.cli.group import Group
 from interceptor.cli.options import Format, OutputFormat, print_found, training_extra
 from interceptor.console import command_line, progress_bars, say, training_report, usage
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 Report = Callable[[str, int, int, str], None]
 
-mine = typer.Typer(no_args_is_help=True, help="List what a localizer gets wrong, for others to learn from.")
+mine = typer.Typer(cls=Group, no_args_is_help=True, help="List what a localizer gets wrong, for others to learn from.")
 
 
 def train_localizer(

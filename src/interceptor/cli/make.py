@@ -11,12 +11,15 @@ from typing import Annotated
 
 import typer
 
+from interceptor.cli.group import Group
 from interceptor.cli.options import Format, print_found, training_extra
 from interceptor.console import command_line, progress_bars, training_report, usage
 
-prepare = typer.Typer(no_args_is_help=True, help="Make training data out of media.")
-train = typer.Typer(no_args_is_help=True, help="Train models (needs the extra: pip install 'interceptor\\[train]').")
-export = typer.Typer(no_args_is_help=True, help="Turn training runs into the files that ship.")
+prepare = typer.Typer(cls=Group, no_args_is_help=True, help="Make training data out of media.")
+train = typer.Typer(
+    cls=Group, no_args_is_help=True, help="Train models (needs the extra: pip install 'interceptor\\[train]')."
+)
+export = typer.Typer(cls=Group, no_args_is_help=True, help="Turn training runs into the files that ship.")
 
 
 @prepare.command("faces")

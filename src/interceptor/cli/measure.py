@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from interceptor.cli.group import Group
 from interceptor.cli.options import (
     Format,
     FrameCount,
@@ -23,8 +24,8 @@ from interceptor.cli.options import (
 )
 from interceptor.console import command_line, progress_bars, say, usage
 
-calibrate = typer.Typer(help="Fit probabilities, thresholds and weights, and write them into the cards.")
-evaluate = typer.Typer(no_args_is_help=True, help="Measure the shipped model on labelled crops or videos.")
+calibrate = typer.Typer(cls=Group, help="Fit probabilities, thresholds and weights, and write them into the cards.")
+evaluate = typer.Typer(cls=Group, no_args_is_help=True, help="Measure the shipped model on labelled crops or videos.")
 
 
 class Members(StrEnum):
