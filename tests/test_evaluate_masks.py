@@ -295,7 +295,11 @@ def test_checking_a_submission(data: Path, tmp_path: Path) -> None:
     assert "1 problem" in err
     code, out, _ = run("check", "submission", file, "--images", data / "authentic", "--format", "json")
     assert json.loads(out)["problems"][0]["line"] == 3
-    assert run("check", "submission", tmp_path / "none.csv")[0] == 2
+    code, _, err = run("check", "submission", tmp_path / "none.csv")
+    assert code == 2
+    assert f"{tmp_path / 'none.csv'}: no such file; `interceptor submit" in err
+    code, _, err = run("check", "submission", tmp_path)
+    assert (code, err.strip()) == (2, f"error: {tmp_path}: Is a directory")
     (data / "authentic/d.jpg").write_bytes(b"no picture")
     code, _, err = run("check", "submission", file, "--images", data / "authentic")
     assert code == 0

@@ -446,9 +446,12 @@ def test_a_submission_has_a_row_for_every_case(tmp_path: Path) -> None:
     Image.fromarray(rgb).save(images / "1.png")
     Image.fromarray(np.full((50, 60, 3), GREY, np.uint8)).save(images / "2.jpg", quality=95)
     (images / "3.png").write_bytes(b"\x89PNG\r\n\x1a\n cut short")
-    file = tmp_path / "submission.csv"
+    for name in ("photo.heic", "plate.pdf", "notes.txt", ".hidden"):
+        (images / name).write_text("no case")
+    file = tmp_path / "new" / "submission.csv"
     code, _, err = run("submit", images, "--out", file, "--method", "localizer")
     assert code == 1
+    assert f"2 files left out for another suffix, such as {images / 'photo.heic'}" in err
     assert "case 3 could not be read" in err
     found = read_submission(file, {"1": (200, 300), "2": (50, 60), "3": (9, 9)})
     assert {case: len(planes) for case, planes in found.items()} == {"1": 2, "2": 0, "3": 0}
@@ -457,3 +460,5 @@ def test_a_submission_has_a_row_for_every_case(tmp_path: Path) -> None:
     code, _, err = run("submit", images, "--out", file)
     assert code == 2
     assert "one case" in err
+    code, _, err = run("submit", images / "1.png", "--out", file)
+    assert (code, err.strip()) == (2, f"error: {images / '1.png'}: this is a file, not a folder")

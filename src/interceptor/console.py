@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import sys
@@ -24,7 +25,10 @@ def usage(*kinds: type[Exception]) -> Iterator[None]:
     try:
         yield
     except kinds as error:
-        say(f"error: {error}", style="red")
+        told: object = error
+        if isinstance(error, OSError) and error.filename is not None and error.strerror:
+            told = f"{os.fsdecode(error.filename)}: {error.strerror}"
+        say(f"error: {told}", style="red")
         raise typer.Exit(2) from None
 
 

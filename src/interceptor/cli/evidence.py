@@ -8,12 +8,12 @@ from typing import Annotated
 import typer
 
 from interceptor.cli.options import Format, OutputFormat
-from interceptor.cli.stills import Stills, picture_paths, print_line
+from interceptor.cli.stills import PicturePaths, Stills, picture_paths, print_line
 from interceptor.console import progress_bars, stdout, usage
 
 
 def evidence(
-    paths: Annotated[list[str], typer.Argument(help="Pictures, folders or globs.")],
+    paths: PicturePaths,
     out: Annotated[Path, typer.Option(help="Folder for the maps, one PNG each.")],
     output: OutputFormat = Format.text,
 ) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from interceptor.cli.options import Format, OutputFormat
-from interceptor.cli.stills import Stills, picture_paths, print_line
+from interceptor.cli.stills import PicturePaths, Stills, picture_paths, print_line
 from interceptor.console import progress_bars, say, stdout, usage
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def localizer_of(tier: str, models: Path | None, preset: str, mode: str, flips: 
 
 
 def localize(
-    paths: Annotated[list[str], typer.Argument(help="Pictures, folders or globs.")],
+    paths: PicturePaths,
     out: Annotated[Path, typer.Option(help="Folder for probability maps, masks, overlays and JSON files.")],
     preset: PresetName = "balanced",
     mode: Looks = "auto",
@@ -99,7 +99,13 @@ def localize(
 
 
 def submit(
-    images: Annotated[Path, typer.Argument(help="Folder of pictures; names without suffix are the case ids.")],
+    images: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder of pictures, also in folders within it; their names without suffix are the case ids. Files "
+            "are taken by their suffix (.png, .jpg, .tif, ...); others are left out with a note."
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="The CSV to write.")],
     method: Annotated[Method, typer.Option(help="What finds the instances.")] = Method.both,
     preset: PresetName = "balanced",
@@ -109,11 +115,16 @@ def submit(
     tier: TierName = "standard",
     models: Models = None,
 ) -> None:
-    """Write a submission for the Recod.ai/LUC contest."""
-    from interceptor.datasets.pictures import picture_files
+    """Write a submission for the Recod.ai/LUC contest: a row for each picture of a folder.
+
+    Exit status: 0 if all were looked at, 1 if some could not be read (their rows say authentic), 2 for wrong usage.
+    """
+    from interceptor.datasets.faces import media_files
+    from interceptor.datasets.pictures import SUFFIXES, picture_files
     from interceptor.detect.copymove import instances, match
     from interceptor.detect.submission import write_submission
     from interceptor.report.files import ReportError, check_file
+    from interceptor.report.text import count
     from interceptor.runtime.weights import WeightError
 
     def found(rgb: np.ndarray) -> Iterable[np.ndarray]:
@@ -139,10 +150,13 @@ def submit(
     with usage(ReportError, ValueError, OSError, WeightError), progress_bars() as progress:
         files = picture_files(images)
         if not files:
-            raise ValueError(f"{images}: the folder holds no pictures")
+            raise ValueError(f"{images}: the folder holds no pictures ({', '.join(sorted(SUFFIXES))})")
         cases = {file.stem: file for file in files}
         if twice := [file for file in files if cases[file.stem] != file]:
             raise ValueError(f"{twice[0]} and {cases[twice[0].stem]} are one case: keep one")
+        kept = {*files}
+        if other := [path for path in media_files([images]) if path not in kept]:
+            say(f"note: {count(len(other), 'file')} left out for another suffix, such as {other[0]}", style="yellow")
         check_file(out)
         localizer = None if method is Method.matcher else localizer_of(tier, models, preset, mode, flips, join)
         task = progress.add_task("looking", total=len(files))

@@ -8,13 +8,14 @@ from typing import Annotated
 
 import typer
 
+from interceptor.cli.group import Group
 from interceptor.cli.localize import Flips, JoinName, Looks, Models, PresetName, TierName, localizer_of
 from interceptor.cli.measure import evaluate
 from interceptor.cli.options import Format, OutputFormat
 from interceptor.cli.stills import print_line
 from interceptor.console import progress_bars, say, stdout, usage
 
-check = typer.Typer(no_args_is_help=True, help="Check files before they are handed on.")
+check = typer.Typer(cls=Group, no_args_is_help=True, help="Check files before they are handed on.")
 
 
 @evaluate.command("masks")
@@ -67,7 +68,10 @@ def evaluate_masks_command(
 def check_submission_command(
     file: Annotated[Path, typer.Argument(help="CSV with the columns case_id,annotation.")],
     images: Annotated[
-        Path | None, typer.Option(help="Folder of the pictures; their names without suffix are the case ids.")
+        Path | None,
+        typer.Option(
+            help="Folder of the pictures; their names without suffix are the case ids (as `submit` takes them)."
+        ),
     ] = None,
     output: OutputFormat = Format.text,
 ) -> None:
@@ -75,6 +79,8 @@ def check_submission_command(
     from interceptor.detect.submission import check_submission
 
     with usage(ValueError, OSError):
+        if not file.exists():
+            raise ValueError(f"{file}: no such file; `interceptor submit IMAGES --out {file}` writes a submission")
         problems = check_submission(file, None if images is None else _sizes(images))
     if output is Format.json:
         print_line(json.dumps({"file": str(file), "problems": [vars(each) for each in problems]}))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from interceptor.cli.options import Format, OutputFormat
-from interceptor.cli.stills import Stills, picture_paths, print_line
+from interceptor.cli.stills import PicturePaths, Stills, picture_paths, print_line
 from interceptor.console import progress_bars, stdout, usage
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def match(
-    paths: Annotated[list[str], typer.Argument(help="Pictures, folders or globs.")],
+    paths: PicturePaths,
     across: Annotated[bool, typer.Option("--across", help="Also compare the pictures with one another.")] = False,
     out: Annotated[
         Path | None, typer.Option(help="Folder for a PNG of every picture in which something is found.")

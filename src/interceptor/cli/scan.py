@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 
 
 def scan(
-    paths: Annotated[list[str], typer.Argument(help="Files, folders or globs.")],
+    paths: Annotated[
+        list[str], typer.Argument(help="Files, globs, or folders: searched through, hidden files and text left out.")
+    ],
     output: OutputFormat = Format.text,
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write the results to this JSON file.")] = None,
     html: Annotated[Path | None, typer.Option(help="Also write a report: a .html file, or a folder of pages.")] = None,

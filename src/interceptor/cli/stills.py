@@ -5,13 +5,23 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from interceptor.cli.scan import expand, once
 from interceptor.console import say
 
 if TYPE_CHECKING:
     import numpy as np
+
+PicturePaths = Annotated[
+    list[str],
+    typer.Argument(
+        help="Pictures, globs, or folders: searched through, hidden files and text left out (.csv, .html, .json, .md, "
+        ".txt). What else is no picture is named as an error; the rest is done."
+    ),
+]
 
 
 def picture_paths(paths: list[str]) -> list[Path]:

@@ -45,7 +45,7 @@ class Picture:
 def picture_files(folder: Path, suffixes: frozenset[str] = SUFFIXES) -> list[Path]:
     """Pictures below `folder`, sorted, hidden ones left out. Raises `ValueError` where there is no such folder."""
     if not folder.is_dir():
-        raise ValueError(f"{folder}: no such folder")
+        raise ValueError(f"{folder}: {'this is a file, not a folder' if folder.exists() else 'no such folder'}")
     return sorted(
         path for path in folder.rglob("*") if path.suffix.lower() in suffixes and not path.name.startswith(".")
     )

@@ -103,11 +103,13 @@ def _lists(text: str) -> list[list[int]]:
 
 
 def write_submission(path: Path, annotations: Iterable[tuple[str, Iterable[NDArray[np.bool_]]]]) -> None:
-    """Write (case id, instances bool[H, W]) as a submission; until it is complete, an older file stays as it was.
+    """Write (case id, instances bool[H, W]) as a submission; missing folders are made. Until it is complete, an older
+    file stays as it was.
 
     Raises `ValueError` for an empty or repeated case id, and `OSError` where it cannot be written.
     """
     seen: set[str] = set()
+    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with temporary.open("w", newline="", encoding="utf-8") as file:
