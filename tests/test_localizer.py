@@ -145,7 +145,7 @@ def test_instances_keep_what_is_large_enough_for_the_picture() -> None:
     probability[30:40, 30:50] = 0.7  # touches it at a corner: one region of 600
     probability[100:110, 100:120] = 0.8  # 200 pixels: too small
     labels, instances = find_instances(probability, 0.5, 300)
-    assert [(each.box, each.area) for each in instances] == [((10, 10, 40, 30), 600)]
+    assert [(each.box, each.area) for each in instances] == [((10, 10, 50, 40), 600)]
     assert instances[0].probability == pytest.approx((400 * 0.9 + 200 * 0.7) / 600)
     assert instances[0].share == pytest.approx(600 / 512**2)
     assert (labels > 0).sum() == 600

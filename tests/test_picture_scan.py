@@ -113,7 +113,7 @@ def test_a_video_is_not_looked_through_for_copies(picture_scanner: Scanner, medi
 
 
 def test_a_large_picture_is_located_in_its_own_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    marked = Instance((10, 20, 30, 40), 1000, 0.1, 0.9)
+    marked = Instance((10, 20, 40, 60), 1000, 0.1, 0.9)
     map_ = np.zeros((100, 200), np.float32)
     located = Localization(map_, map_ > 1, map_.astype(np.uint8), [marked], 0.9, "forged", 0.5, 1, 448)
     seen = []

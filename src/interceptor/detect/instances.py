@@ -16,7 +16,7 @@ class Instance:
     """A connected region called altered."""
 
     box: tuple[int, int, int, int]
-    """Left, top, width and height in pixels."""
+    """Left, top, right, bottom in pixels, right and bottom outside."""
     area: int
     """Pixels."""
     share: float
@@ -43,7 +43,7 @@ def find_instances(probability_map: np.ndarray, threshold: float, area: float) -
         left, top, w, h, size = (int(value) for value in stats[i])
         box = np.s_[top : top + h, left : left + w]
         mean = cv2.mean(probability_map[box], (labels[box] == i).view(np.uint8))[0]
-        instances.append(Instance((left, top, w, h), size, size / (height * width), mean))
+        instances.append(Instance((left, top, left + w, top + h), size, size / (height * width), mean))
     renamed = np.zeros(count, np.min_scalar_type(len(kept)))
     renamed[kept] = np.arange(1, len(kept) + 1)
     return renamed[labels], instances

@@ -154,9 +154,8 @@ def _altered(located: Localization, zoom: tuple[float, float], counts: bool) -> 
     """What was located, in native pixels: `zoom` (x, y) times those that the localizer saw."""
     regions = []
     for one in located.instances:
-        left, top, width, height = one.box
-        edges = left * zoom[0], top * zoom[1], (left + width) * zoom[0], (top + height) * zoom[1]
-        box = round(edges[0]), round(edges[1]), round(edges[2]), round(edges[3])
+        left, top, right, bottom = one.box
+        box = round(left * zoom[0]), round(top * zoom[1]), round(right * zoom[0]), round(bottom * zoom[1])
         regions.append(
             AlteredRegion(box=box, area=round(one.area * zoom[0] * zoom[1]), probability=round(one.probability, 4))
         )
