@@ -313,6 +313,11 @@ def test_the_fast_tier_runs_the_student_alone(house: Path, talking: Path) -> Non
     assert result.errors == []
 
 
+def test_the_fast_tier_follows_nobody_else(house: Path) -> None:
+    with pytest.raises(ValueError, match="the student alone, not the ensemble"):
+        Scanner(tier="fast", verdict_from="ensemble", folder=house)
+
+
 def test_the_fast_tier_without_its_network_is_an_error(full_house: Path) -> None:
     with pytest.raises(WeightError, match=r"student\.json"):
         Scanner(tier="fast", folder=full_house)

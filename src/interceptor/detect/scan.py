@@ -78,6 +78,8 @@ class Scanner:
             raise ValueError(f"frames must be at least 1, not {frames}")
         if tier == "fast" and specialists:
             raise ValueError(f"{FAST}: ask for no specialists, or for the standard or the full tier")
+        if tier == "fast" and verdict_from is not None:
+            raise ValueError(f"{FAST}: the verdict can follow the student alone, not the {verdict_from}")
         if tier != "full" and models is not None:
             raise ValueError(f"{models}: full specialists run in the full tier only, not in the {tier} one")
         self.frames, self.tier, self.evidence = frames, tier, evidence
