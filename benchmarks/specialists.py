@@ -6,9 +6,10 @@
 
 `forges`: each specialist on each forge's held-out task (files that neither training nor the choice of its step saw,
 not augmented): AUC, forged against authentic, and 95 % intervals over groups (a medium, or all of a person's, or all of
-GRID's). `crops`: on the split `val` (`--limit`: so many rows, drawn at random), low light and the screen that ships,
-alone and together. `clips`: a window of each real and forged clip, screen and specialists; clips whose split is the
-specialists' training are left out.
+GRID's); then on its own forge with the lens, or the tokens, of a forgery replaced by its original's. `crops`: on the
+split `val` (`--limit`: so many rows, drawn at random), low light and the screen that ships, alone and together.
+`clips`: a window of each real and forged clip, screen and specialists; clips whose split is the specialists' training
+are left out.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -27,7 +29,7 @@ from interceptor.datasets.splits import group_of, split_of
 from interceptor.detect.detector import load_detector
 from interceptor.detect.ensemble import SPECIALISTS, Abstention, weighted_ensemble
 from interceptor.detect.screen import Screen
-from interceptor.detect.specialists import Specialists
+from interceptor.detect.specialists import Specialist, Specialists
 from interceptor.media import probe
 from interceptor.media.clips import FaceClip
 from interceptor.media.crops import CROP_SIZE, TEMPLATE
@@ -40,7 +42,7 @@ from interceptor.runtime.weights import FOLDER
 from interceptor.training.checkpoints import CheckpointError
 from interceptor.training.export import load_base
 from interceptor.training.features import foundation_network
-from interceptor.training.specialists.trainer import read_pairs
+from interceptor.training.specialists.trainer import Pairs, read_pairs
 
 TASKS = (*SPECIALISTS, "swap", "real")
 BATCH = 32
@@ -51,29 +53,33 @@ def forges(run: Path, weights: Path) -> None:
     specialists = Specialists(folder=weights)
     for code, why in specialists.absent.items():
         print(f"left out: {code}: {why.reason}")
-    print(f"| specialist | {' | '.join(TASKS)} |\n|---|{'---|' * len(TASKS)}")
+    columns = [*TASKS, "own, by its tokens alone", "own, by its lens alone"]
+    print(f"| specialist | {' | '.join(columns)} |\n|---|{'---|' * len(columns)}")
     for code, member in specialists.members.items():
-        cells = []
+        cells, controls = [], ["", ""]
         for task in TASKS:
             try:
                 pairs = read_pairs(run, "test", task, code)
             except CheckpointError:
                 cells.append("")
                 continue
-            scores = np.concatenate(
-                [
-                    member.logits(
-                        *(part.numpy() for part in pairs.batch(np.arange(i, min(i + BATCH, len(pairs.rows)))))
-                    )
-                    for i in range(0, len(pairs.rows), BATCH)
-                ]
-            )
+            scores = logits(member, pairs)
             labels = np.tile([0, 1], len(pairs.rows))
             groups = np.array([group_of(Path(name)) for name in pairs.media])
             low, high = bootstrap_intervals(AUC, labels, scores, clusters=np.repeat(groups, 2))["auc"]
             auc = roc_auc(labels, scores)
             cells.append(f"{auc:.3f} ({low:.2f}-{high:.2f}; {len(set(groups))} groups, {len(pairs.rows)} pairs)")
-        print(f"| {code} | {' | '.join(cells)} |", flush=True)
+            if task == code:
+                # What a forgery shows on one side is taken from it: it bears its original's.
+                blind = replace(pairs, seen=pairs.seen[:, [0, 0]]), replace(pairs, rows=pairs.rows[:, [0, 0]])
+                controls = [f"{roc_auc(labels, logits(member, part)):.3f}" for part in blind]
+        print(f"| {code} | {' | '.join([*cells, *controls])} |", flush=True)
+
+
+def logits(member: Specialist, pairs: Pairs) -> np.ndarray:
+    """Raw scores of both members of all pairs, the authentic one first."""
+    parts = [np.arange(i, min(i + BATCH, len(pairs.rows))) for i in range(0, len(pairs.rows), BATCH)]
+    return np.concatenate([member.logits(*(side.numpy() for side in pairs.batch(part))) for part in parts])
 
 
 def base_network(base: Path, folder: str) -> Network:
