@@ -121,11 +121,14 @@ def test_one_frame_is_enough_for_a_crop(tmp_path: Path) -> None:
     assert clip.mouth is None
 
 
-def test_no_surroundings_no_context(tmp_path: Path) -> None:
-    scene = paste(background(), placement((320, 180), 200))[70:290, 210:430]
+@pytest.mark.parametrize(("margin", "enough"), [(10, False), (45, True)])
+def test_no_surroundings_no_context(tmp_path: Path, margin: int, enough: bool) -> None:
+    """A face of 200 pixels in a picture that ends `margin` pixels around it."""
+    half = 100 + margin
+    scene = paste(background(), placement((320, 180), 200))[180 - half : 180 + half, 320 - half : 320 + half]
     Image.fromarray(scene).save(tmp_path / "tight.png")
     (clip,) = cut_window(tmp_path / "tight.png", probe(tmp_path / "tight.png"), detector()).clips
-    assert clip.context is None
+    assert (clip.context is not None) is enough
 
 
 def test_nobody_gives_no_clip_and_a_damaged_file_its_cause(tmp_path: Path) -> None:
