@@ -130,7 +130,7 @@ def _clip(
     if not chosen:
         return None
     phase = grid_phase(info)
-    whole = min(inside(crop, info) for crop in chosen) >= MIN_CONTEXT
+    whole = min(inside(crop.landmarks, info) for crop in chosen) >= MIN_CONTEXT
     moving = len(track.crops) > 1
     return FaceClip(
         crops=np.stack([crop.image for crop in chosen]),
@@ -190,9 +190,9 @@ def _smoothed(points: np.ndarray, times: np.ndarray) -> np.ndarray:
     return np.einsum("ij,j...->i...", weights * linear, points)
 
 
-def inside(crop: FaceCrop, info: MediaInfo) -> float:
-    """Share of the context crop that shows the frame, 0..1."""
-    back = np.linalg.inv(np.vstack([similarity(crop.landmarks, CONTEXT_SIZE, CONTEXT_SCALE), [0, 0, 1]]))
+def inside(landmarks: np.ndarray, info: MediaInfo) -> float:
+    """Share of a face's context crop that shows the frame, 0..1. `landmarks` [5, 2] in pixels of the frame."""
+    back = np.linalg.inv(np.vstack([similarity(landmarks, CONTEXT_SIZE, CONTEXT_SCALE), [0, 0, 1]]))
     axis = (np.arange(32) + 0.5) * CONTEXT_SIZE / 32
     grid = np.stack([*np.meshgrid(axis, axis), np.ones((32, 32))], -1) @ back[:2].T
     return float(((grid >= 0) & (grid < [info.width, info.height])).all(-1).mean())
