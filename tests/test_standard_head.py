@@ -14,7 +14,7 @@ from torch import nn
 
 from interceptor.models.branches import module_spec
 from interceptor.models.standard import StandardHead
-from interceptor.models.statistics import STATISTICS, place_statistics
+from interceptor.models.statistics import illumination, statistics_of, texture
 from interceptor.training.specialists.export import write_head
 
 WIDTH = 64
@@ -49,8 +49,8 @@ def trained(*, module: bool) -> StandardHead:
 
 def test_a_flat_lens_is_its_mean_and_nothing_else() -> None:
     lens = torch.tensor([0.5, -0.2, 0.0]).view(1, 3, 1, 1).expand(2, 3, 112, 112)
-    found = place_statistics(lens)
-    assert found.shape == (2, STATISTICS, 7, 7)
+    found = texture(lens)
+    assert found.shape == (2, 15, 7, 7)
     for channel, value in enumerate((0.5, -0.2, 0.0)):
         torch.testing.assert_close(found[:, channel], torch.full((2, 7, 7), value))
         spread, magnitude, across, down = (found[:, 3 + 3 * kind + channel] for kind in range(4))
@@ -63,7 +63,7 @@ def test_half_the_detail_in_one_place_is_log_two_less_there_and_nothing_elsewher
     lens = lenses(1)
     less = lens.clone()
     less[:, 1, 32:48, 80:96] /= 2
-    change = place_statistics(less) - place_statistics(lens)
+    change = texture(less) - texture(lens)
     for kind in range(4):
         assert change[0, 3 + 3 * kind + 1, 2, 5] == pytest.approx(-math.log(2), abs=0.02)
     change[0, 1::3, 2, 5] = 0
@@ -73,9 +73,25 @@ def test_half_the_detail_in_one_place_is_log_two_less_there_and_nothing_elsewher
 def test_stripes_across_differ_across_alone() -> None:
     lens = torch.zeros(1, 3, 112, 112)
     lens[..., ::2] = 0.4
-    found = place_statistics(lens)[0].view(5, 3, 7, 7)
+    found = texture(lens)[0].view(5, 3, 7, 7)
     torch.testing.assert_close(found[3], torch.full((3, 7, 7), math.log(0.4 + 1e-3)))
     torch.testing.assert_close(found[4], torch.full((3, 7, 7), math.log(1e-3)))
+
+
+def test_another_light_on_part_of_a_face_is_a_step_at_its_rim_and_a_level_within() -> None:
+    lens = torch.full((1, 3, 112, 112), -0.2)
+    lit = lens.clone()
+    lit[:, 0, 40:72, 48:64] = 0.1  # redder: of the middle half rows 12 to 44, columns 20 to 36
+    told, change = illumination(lens), illumination(lit) - illumination(lens)
+    assert told.shape == (1, statistics_of("bg").width, 7, 7)
+    assert told[:, :12].abs().max() < 1e-4
+    level, fine = change[0, 4:8].mean(0), change[0, 36:42]
+    assert level[3, 3] - level[0, 0] == pytest.approx(math.log((1.1 * 127.5 + 8) / (0.8 * 127.5 + 8)), abs=0.01)
+    assert fine[1, 3, 2] > 0.5  # red over green, across its left rim
+    assert fine[4, 3, 3].abs() < 1e-3  # and not down, within it
+    assert fine[2].abs().max() < 1e-3  # blue over green is as it was
+    brighter = illumination((lens + 1) * 1.5 - 1 + 1e-4)
+    assert (brighter - told)[:, :12].abs().max() < 1e-3  # the same light everywhere is none
 
 
 def test_it_begins_with_nothing_and_its_module_is_heard_only_once_it_has_weights() -> None:
@@ -98,7 +114,7 @@ def test_looking_at_lenses_for_their_scale_changes_no_batch_norm() -> None:
     assert all(torch.equal(before[name], tensor) for name, tensor in head.module.state_dict().items())
     with torch.no_grad():
         made = head.seen(lenses())
-    assert made.shape == (4, head.spec.channels + STATISTICS, 7, 7)
+    assert made.shape == (4, head.spec.channels + 15, 7, 7)
     assert made.abs().max() <= 5
 
 

@@ -24,6 +24,7 @@ from interceptor.media.crops import CROP_SIZE, TEMPLATE
 from interceptor.training import augment
 from interceptor.training.checkpoints import CheckpointError, write_json, write_tensors
 from interceptor.training.specialists import data as specialist_data
+from interceptor.training.specialists.prepare import Sources, prepare
 from interceptor.training.specialists.trainer import Recipe, new_head, read_pairs, read_run, scores, train_specialist
 from test_self_blend import picture
 from tiny_data import write_crops
@@ -124,6 +125,16 @@ def test_a_clip_becomes_pairs_of_its_split(tmp_path: Path, weights_folder: Path)
         assert (pairs.seen[:, 0] != pairs.seen[:, 1]).any(-1).any(-1).any(-1).all()
         others = {"train": (count, None), "val": (None, None), "test": (count, count)}
         assert (made.get("ll.rgb"), made.get("ll.cm")) == others[split]
+
+
+def test_only_the_families_that_are_asked_for_forge(tmp_path: Path, weights_folder: Path) -> None:
+    path = face_clip(tmp_path / "vox_00015.mp4")
+    made = specialist_data.forge_pictures(path, tmp_path, load_detector(weights_folder), tokens, ("ll",), for_lens=1)
+    assert set(made) == {"ll.ll", "ll.rgb"}
+    assert made["ll.ll"] == 2 * made["ll.rgb"]  # one of two is for the lens alone
+    sources = Sources([path], [], [], 1, 2, ("ll", "av"))
+    with pytest.raises(ValueError, match="av: no family that forges pictures; ll, bg, cm, rr, tm"):
+        prepare(sources, {}, tmp_path, lambda: load_detector(weights_folder), lambda *_: None)
 
 
 def test_collected_pairs_are_seen_by_low_light(tmp_path: Path) -> None:

@@ -65,6 +65,12 @@ def prepare_specialists_command(
     collected: Annotated[list[Path] | None, typer.Option(help="Folder with an index.csv of crops; repeat.")] = None,
     stills: Annotated[int, typer.Option(min=1, help="Files of each authentic folder, at most.")] = 150,
     pairs: Annotated[int, typer.Option(min=2, help="Collected pairs to train on, at most.")] = 400,
+    families: Annotated[
+        str, typer.Option(help="By which to forge the authentic ones, with commas.")
+    ] = "ll,bg,cm,rr,tm",
+    for_lens: Annotated[
+        int, typer.Option(min=0, help="Further pairs of each training face and family, for the lens alone.")
+    ] = 4,
 ) -> None:
     """Forge authentic media by all families, and store what specialists see of the pairs."""
     with training_extra():
@@ -75,7 +81,8 @@ def prepare_specialists_command(
 
     with usage(ValueError, CheckpointError), progress_bars() as progress:
         report = training_report(progress)
-        sources = Sources(authentic or [], talk or [], collected or [], stills, pairs)
+        chosen = tuple(families.split(","))
+        sources = Sources(authentic or [], talk or [], collected or [], stills, pairs, chosen, for_lens)
         make_detector = partial(load_detector, threads=1)  # several processes share the cores
         card = prepare(
             sources, load_base(base), out, make_detector, lambda done, total: report("media", done, total, "")

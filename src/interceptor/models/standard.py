@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from interceptor.models import lags
 from interceptor.models.branches import GRID, ModuleSpec
 from interceptor.models.specialist import SpecialistHead
-from interceptor.models.statistics import STATISTICS, place_statistics
+from interceptor.models.statistics import statistics_of
 
 SMALL_HIDDEN = (512, 256, 128)
 """The classifier of a standard specialist, six of which ship together."""
@@ -22,8 +22,8 @@ POSITION = 0.5
 
 
 class StandardHead(SpecialistHead):
-    """Token fusion that sees its lens twice, through the module and as `place_statistics`, and beside it a linear
-    read-out of one vector.
+    """Token fusion that sees its lens twice, through the module and as statistics of its places (`statistics_of`), and
+    beside it a linear read-out of one vector.
 
     The read-out is fitted in closed form and then stays (`training/specialists/readout.py`). The network beside it
     starts at 0 and is trained by itself: what a read-out says of the faces it was fitted on is too good to be added to.
@@ -38,11 +38,12 @@ class StandardHead(SpecialistHead):
     module_std: Tensor
 
     def __init__(self, spec: ModuleSpec, backbone_width: int) -> None:
-        super().__init__(spec, backbone_width, "tokens", hidden=SMALL_HIDDEN, beside=STATISTICS)
+        count = statistics_of(spec.code).width
+        super().__init__(spec, backbone_width, "tokens", hidden=SMALL_HIDDEN, beside=count)
         self.register_buffer("readout", torch.zeros(lags.WIDTH if self.reads_lags else backbone_width))
         self.register_buffer("offset", torch.zeros(()))
-        self.register_buffer("statistics_mean", torch.zeros(STATISTICS, GRID, GRID))
-        self.register_buffer("statistics_std", torch.ones(STATISTICS, 1, 1))
+        self.register_buffer("statistics_mean", torch.zeros(count, GRID, GRID))
+        self.register_buffer("statistics_std", torch.ones(count, 1, 1))
         self.register_buffer("module_mean", torch.zeros(spec.channels, 1, 1))
         self.register_buffer("module_std", torch.ones(spec.channels, 1, 1))
         nn.init.zeros_(self.fusion.tokens.weight)
@@ -79,7 +80,7 @@ class StandardHead(SpecialistHead):
         tokens = tokens.float().flatten(0, 1)
         self.fusion.mean.copy_(tokens.mean(0))
         self.fusion.std.copy_(tokens.std(0).clamp_min(1e-3) / QUIET)
-        statistics = place_statistics(lens)
+        statistics = statistics_of(self.spec.code).of(lens)
         self.statistics_mean.copy_(statistics.mean(0))
         self.statistics_std.copy_(statistics.std((0, 2, 3)).clamp_min(1e-3)[:, None, None])
 
@@ -118,8 +119,8 @@ class StandardHead(SpecialistHead):
         return self.classifier(self.fusion(tokens, pooled, self.seen(lens, module=module)))
 
     def seen(self, lens: Tensor, *, module: bool = True) -> Tensor:
-        """What the module makes of the lens (or 0) and its statistics, standardised, `[n, channels + 15, 7, 7]`."""
-        statistics = (place_statistics(lens) - self.statistics_mean) / self.statistics_std
+        """What the module makes of the lens (or 0) and its statistics, standardised, `[n, channels + width, 7, 7]`."""
+        statistics = (statistics_of(self.spec.code).of(lens) - self.statistics_mean) / self.statistics_std
         if module:
             made = (self.module(lens) - self.module_mean) / self.module_std
         else:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -46,7 +46,7 @@ Tokens = Callable[[np.ndarray], np.ndarray]
 SECONDS, MOMENTS = 6.0, 6
 """Of each video: how much is read, and how many moments become pairs for each family."""
 FOR_LENS = 4
-"""Further pairs of each training moment and family, for the lens alone: more than a run of 300 steps draws."""
+"""Further pairs of each training moment and family, for the lens alone, unless asked for more."""
 TALK_SECONDS, DRAWS = 8.0, 40
 """Of each clip of talk: how much is read, and how many pairs each of shifts and swaps gives."""
 GRID = 8
@@ -101,8 +101,15 @@ def file_of(out: Path, kind: str, split: Split, path: Path) -> Path:
     return out / split / f"{kind}-{path.parent.parent.name}-{path.parent.name}-{path.stem}.safetensors"
 
 
-def forge_pictures(path: Path, out: Path, detector: FaceDetector, tokens: Tokens) -> dict[str, int]:
-    """Cut a video or picture, forge its moments by the five families that change pictures, and store the pairs.
+def forge_pictures(
+    path: Path,
+    out: Path,
+    detector: FaceDetector,
+    tokens: Tokens,
+    families: Collection[str] = PICTURE_TASKS,
+    for_lens: int = FOR_LENS,
+) -> dict[str, int]:
+    """Cut a video or picture, forge its moments by `families`, of those that change pictures, and store the pairs.
 
     Training pairs get the augmentation; those of `val` and `test` are left as they are. Those of `test` are seen
     through every lens, others through that of their own family. Faces that a forge refuses give no pair. Raises
@@ -114,6 +121,8 @@ def forge_pictures(path: Path, out: Path, detector: FaceDetector, tokens: Tokens
     for number, moment in enumerate(moment for clip in clips for moment in moments(clip)):
         seed = [zlib.crc32(path.name.encode()), number]
         for order, code in enumerate(PICTURE_TASKS, 1):
+            if code not in families:
+                continue
             rng = np.random.default_rng([*seed, order])
             try:
                 if split != "train":
@@ -126,7 +135,7 @@ def forge_pictures(path: Path, out: Path, detector: FaceDetector, tokens: Tokens
                 elif (seen := only(code, moment)) is not None:
                     # One draw for all families: where both are the face as it was, tokens are computed once.
                     _train_on(code, seen, pairs, rng, augment.draw_clip(np.random.default_rng([*seed, 0])))
-                    for _ in range(FOR_LENS):
+                    for _ in range(for_lens):
                         _train_on(code, seen, pairs, rng, augment.draw_clip(rng), tokens_of=moment)
             except ForgeError:
                 continue

@@ -44,6 +44,10 @@ class Sources:
     """pictures of each folder, at most"""
     pairs: int
     """collected pairs for training, at most; half as many for the figures"""
+    families: tuple[str, ...] = data.PICTURE_TASKS
+    """by which to forge the authentic ones"""
+    for_lens: int = data.FOR_LENS
+    """further pairs of each training moment and family, for the lens alone"""
 
 
 def prepare(
@@ -58,6 +62,11 @@ def prepare(
     Tokens are those of the base as it is, without any tuning of its norms. Media that cannot be read are counted by
     cause. Raises `ValueError` where there is nothing to do.
     """
+    unknown = set(sources.families) - set(data.PICTURE_TASKS)
+    if unknown:
+        raise ValueError(
+            f"{', '.join(sorted(unknown))}: no family that forges pictures; {', '.join(data.PICTURE_TASKS)}"
+        )
     network = out / "base"
     foundation_network(base, network)
     talk = list(media_files(sources.talk))
@@ -73,6 +82,8 @@ def prepare(
             "collected": [_named(path) for path in sources.collected],
         },
         "stills": sources.stills,
+        "families": sources.families,
+        "for_lens": sources.for_lens,
         "collected_pairs": sources.pairs,
     }
     checkpoints.write_json(out / "data.json", card)
@@ -108,7 +119,10 @@ def _pictures(sources: Sources, out: Path) -> list[Job]:
     for folder in sources.authentic:
         files = list(media_files([folder]))
         chosen = [files[i] for i in np.linspace(0, len(files) - 1, min(len(files), sources.stills)).astype(int)]
-        jobs += [("pictures", (p,), data.file_of(out, "pictures", split_of(p), p)) for p in chosen]
+        jobs += [
+            ("pictures", (p, sources.families, sources.for_lens), data.file_of(out, "pictures", split_of(p), p))
+            for p in chosen
+        ]
     return jobs
 
 
@@ -175,8 +189,8 @@ def _work(kind: str, arguments: tuple[Any, ...]) -> dict[str, int]:
     try:
         match kind:
             case "pictures":
-                (path,) = arguments
-                return data.forge_pictures(path, out, detector, tokens)
+                path, *settings = arguments
+                return data.forge_pictures(path, out, detector, tokens, *settings)
             case "collected":
                 real, fake, split = arguments
                 return data.collected_pair(real, fake, out, split, tokens)
