@@ -27,10 +27,6 @@ MOVING = frozenset({"tm", "av"})
 """Specialists that look at motion: they see a window of the file that is read whole."""
 
 
-Said = tuple[dict[str, Prediction], dict[str, Sight]]
-"""What specialists say of one face, and what each saw of it, by their codes."""
-
-
 @dataclass
 class Views:
     """What lenses have to look at: of each face, by `FaceTrack.id`, one clip for each of its crops."""
@@ -107,28 +103,14 @@ class Looks:
         self.errors = self._specialists.damaged
         self.files = [name for member in self._specialists.members.values() for name in member.card["files"]]
 
-    def still(self, crops: Sequence[FaceCrop], info: MediaInfo, tokens: np.ndarray) -> Said:
-        """What those say of one face that look at no motion, by its crops and the base's tokens of them."""
-        return self._look([_moment(crop, 0, info, None) for crop in crops], tokens, None, moving=False)
-
     def __call__(
-        self, still: Said, moments: Sequence[FaceClip], tokens: np.ndarray, window: tuple[float, float] | None
-    ) -> Said:
-        """What all say of it: `still`, and those that look at motion, by its moments."""
-        moving = self._look(moments, tokens, window, moving=True)
+        self, moments: Sequence[FaceClip], tokens: np.ndarray, window: tuple[float, float] | None
+    ) -> tuple[dict[str, Prediction], dict[str, Sight]]:
+        """What each says of one face, by its moments and the base's tokens of them, and what it saw."""
         said: dict[str, Prediction] = {code: Abstention(reason="was not asked for") for code in SPECIALISTS}
-        said |= self._specialists.absent | still[0] | moving[0]
-        sights = still[1] | moving[1]
-        return said, {code: sights[code] for code in said if code in sights}
-
-    def _look(
-        self, moments: Sequence[FaceClip], tokens: np.ndarray, window: tuple[float, float] | None, *, moving: bool
-    ) -> Said:
-        said: dict[str, Prediction] = {}
+        said |= self._specialists.absent
         sights: dict[str, Sight] = {}
         for code, member in self._specialists.members.items():
-            if (code in MOVING) is not moving:
-                continue
             try:
                 look = member.look(moments, tokens)
             except Abstain as blind:

@@ -16,7 +16,7 @@ import numpy as np
 from interceptor import __version__
 from interceptor.detect.detector import load_detector
 from interceptor.detect.full import FullSpecialists, models_folder
-from interceptor.detect.looks import Looks, Said, Views, gather
+from interceptor.detect.looks import Looks, Views, gather
 from interceptor.detect.panel import Answer, Panel, silent
 from interceptor.detect.picture import PictureScanner
 from interceptor.detect.reading import QUALITY_FRAMES, Found, find_faces
@@ -144,18 +144,17 @@ class Scanner:
         info, tracks, chosen, reader, tracker, _ = found
         read = time.perf_counter()
         crops = [crop.image for picks in chosen for crop in picks]
-        ends = np.cumsum([len(picks) for picks in chosen])
-        own = [slice(end - len(picks), end) for end, picks in zip(ends, chosen, strict=True)]
-        with ThreadPoolExecutor(1) as beside:  # a window is read while the screen scores, and those who need it not
+        with ThreadPoolExecutor(1) as beside:  # a window is read while the screen scores
             gathered = beside.submit(self._gather, path, found)
             seen = self.screen.look(np.stack(crops) if crops else np.empty((0,)))
-            if not np.isfinite(seen.logits).all():
-                raise FloatingPointError("the network gave a score that is not a number")
             done = time.perf_counter()
-            still = self._still(found, seen, own)
             views = gathered.result()
+        if not np.isfinite(seen.logits).all():
+            raise FloatingPointError("the network gave a score that is not a number")
+        ends = np.cumsum([len(picks) for picks in chosen])
+        own = [slice(end - len(picks), end) for end, picks in zip(ends, chosen, strict=True)]
         qualities = self._qualities(found)
-        answers, sights = self._answers(found, views, seen, own, still, qualities)
+        answers, sights = self._answers(found, views, seen, own, qualities)
         looked = time.perf_counter()
         picture, picture_evidence = (None, None) if reader.still is None else self._pictures(path, reader.still)
         matched = time.perf_counter()
@@ -233,13 +232,6 @@ class Scanner:
         codes |= frozenset(self._full.members if self._full else ())
         return gather(path, found.info, self._detector, found.tracks, found.chosen, codes)
 
-    def _still(self, found: Found, seen: Seen, own: Sequence[slice]) -> list[Said]:
-        """What is said of each face by those that look at no motion."""
-        if self._looks is None:
-            return []
-        each = zip(found.chosen, own, strict=True)
-        return [self._looks.still(picks, found.info, seen.tokens[part]) for picks, part in each]
-
     def _qualities(self, found: Found) -> list[Quality | None]:
         """The file's quality, with each face's own size; None where nothing asks for it."""
         if not self._measures:
@@ -249,21 +241,15 @@ class Scanner:
         return [dataclasses.replace(whole, face_size=size) for size in sizes]
 
     def _answers(
-        self,
-        found: Found,
-        views: Views,
-        seen: Seen,
-        own: Sequence[slice],
-        still: Sequence[Said],
-        qualities: Sequence[Quality | None],
+        self, found: Found, views: Views, seen: Seen, own: Sequence[slice], qualities: Sequence[Quality | None]
     ) -> tuple[list[Answer], list[dict[str, Sight]]]:
         """What is said of each face, and what each specialist saw of it."""
         logits = [float(np.mean(seen.logits[part])) for part in own]
         if self._looks is None or self._panel is None:
             return [Answer(logit, None, silent(FAST)) for logit in logits], [{} for _ in logits]
         answers, sights = [], []
-        for track, part, logit, before, quality in zip(found.tracks, own, logits, still, qualities, strict=True):
-            said, saw = self._looks(before, views.moments[track.id], seen.tokens[part], views.window)
+        for track, part, logit, quality in zip(found.tracks, own, logits, qualities, strict=True):
+            said, saw = self._looks(views.moments[track.id], seen.tokens[part], views.window)
             answers.append(self._panel.judge(logit, said, quality))
             sights.append(saw)
         if self._full is not None and logits:
