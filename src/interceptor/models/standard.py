@@ -104,9 +104,14 @@ class StandardHead(SpecialistHead):
             return torch.zeros_like(self.readout), torch.ones_like(self.readout)
         return self.fusion.mean, self.fusion.std * QUIET
 
-    def forward(self, tokens: Tensor, pooled: Tensor, lens: Tensor) -> Tensor:
-        """As the full head's; `pooled` is the mean of the tokens."""
-        return self.network(tokens, pooled, lens) + self.read_out(pooled, lens)
+    def forward(
+        self, tokens: Tensor, pooled: Tensor, lens: Tensor, *, network: bool = True, module: bool = True
+    ) -> Tensor:
+        """As the full head's; `pooled` is the mean of the tokens. A network or module that says nothing (`has_network`,
+        `has_module`) may be left out.
+        """
+        said = self.read_out(pooled, lens)
+        return said + self.network(tokens, pooled, lens, module=module) if network else said
 
     def read_out(self, pooled: Tensor, lens: Tensor) -> Tensor:
         """The logits `[n, 2]` of the read-out alone."""

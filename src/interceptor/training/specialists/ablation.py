@@ -18,6 +18,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -106,11 +107,12 @@ def _job(data: Path, code: str, task: str, recipe: Recipe, seeds: int) -> dict[s
     labels = np.tile([0, 1], len(test[code].rows))
     for seed in range(1, seeds + 1):
         seeded = dataclasses.replace(recipe, seed=seed)
-        before, last = _scores(new_head, code, train[code], test[code], seeded)
-        logits["lens"].append(last)
-        logits["statistics"].append(before)
-        logits["rgb"].append(_scores(new_head, code, train[RGB], test[RGB], seeded)[1])
-        logits["plain"].append(_scores(_plain_head, code, train[code], test[code], seeded)[1])
+        begun, done = recipe.steps, recipe.steps + recipe.module_steps
+        found = _scores(new_head, code, train[code], test[code], seeded, {begun, done})
+        logits["lens"].append(found[done])
+        logits["statistics"].append(found[begun])
+        logits["rgb"].append(_scores(new_head, code, train[RGB], test[RGB], seeded, {done})[done])
+        logits["plain"].append(_scores(_plain_head, code, train[code], test[code], seeded, {done})[done])
     media = [name for name in test[code].media for _ in range(2)]
     # Runs differ in scale: each is brought to its own ranks before seeds are averaged.
     mean = {arm: np.mean([run.argsort().argsort() for run in runs], 0) for arm, runs in logits.items()}
@@ -134,14 +136,11 @@ def _plain_head(code: str) -> PlainHead:
 
 
 def _scores(
-    make: Callable[[str], StandardHead], code: str, train: Pairs, test: Pairs, recipe: Recipe
-) -> tuple[np.ndarray, np.ndarray]:
-    """Scores of the test pairs before the module is heard, and at the end."""
+    make: Callable[[str], StandardHead], code: str, train: Pairs, test: Pairs, recipe: Recipe, at: set[int]
+) -> dict[int, np.ndarray]:
+    """Scores of the test pairs after each of the steps `at`; 0 is before the first."""
     torch.manual_seed(recipe.seed)
     head = make(code)
     standardise(head, train)
-    before = scores(head, test)[1]
-    for step, (_, measured) in enumerate(fit(head, [train], recipe), 1):
-        if step == recipe.steps:
-            before = scores(measured, test)[1]
-    return before, scores(measured, test)[1]
+    heads = chain([head], (measured for _, measured in fit(head, [train], recipe)))
+    return {step: scores(measured, test)[1] for step, measured in enumerate(heads) if step in at}

@@ -76,10 +76,7 @@ class _Head(nn.Module):
         self.head = head
 
     def forward(self, tokens: Tensor, lens: Tensor) -> Tensor:
-        pooled = tokens.mean(1)
-        logits = self.head.read_out(pooled, lens)
-        if self.network:
-            logits = logits + self.head.network(tokens, pooled, lens, module=self.module)
+        logits = self.head(tokens, tokens.mean(1), lens, network=self.network, module=self.module)
         return logits[:, 1] - logits[:, 0]
 
 

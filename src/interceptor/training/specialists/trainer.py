@@ -43,8 +43,8 @@ class Recipe:
     the rest"""
     pairs: int = 32
     """authentic and forged pairs in a batch"""
-    module_steps: int = 100
-    """after those, with the module"""
+    module_steps: int = 0
+    """after those, with the module; none, since it has added nothing (docs/specialists.md)"""
     module_pairs: int = 12
     lr: float = 2e-3
     """largest learning rate of either part (AdamW; Smith and Topin's one cycle, 2018)"""
@@ -267,9 +267,10 @@ def some_looks(pairs: Pairs, count: int = 16) -> Tensor:
 def scores(head: StandardHead, pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
     """Labels and logits float64[2 k] of both members of all pairs, in evaluation mode; above 0 leans forged."""
     head.eval()
+    network, module = head.has_network, head.has_module
     parts = []
     for tokens, seen in pairs.batches():
-        logits = head(tokens, tokens.mean(1), seen)
+        logits = head(tokens, tokens.mean(1), seen, network=network, module=module)
         parts.append((logits[:, 1] - logits[:, 0]).double().numpy())
     return np.tile([0, 1], len(pairs.rows)), np.concatenate(parts)
 
