@@ -25,7 +25,7 @@ def walk(
 @pytest.mark.parametrize("every", [1, 2, 3])
 def test_a_walking_face_is_one_track(every: int) -> None:
     scenes = walk(12, 250, 370)
-    (track,), tracker = follow(scenes, every=every)
+    (track,), tracker = follow(scenes, every=every, context=True)
     assert [crop.frame for crop in track.crops] == list(range(12))
     assert [crop.time for crop in track.crops] == pytest.approx([0.3 * i for i in range(12)])
     expected = {i for i in range(12) if i % every == 0} | {11}

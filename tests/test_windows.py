@@ -180,7 +180,7 @@ def _talker(nod: float, opening: float, number: int) -> FaceCrop:
     center, axes = (round(16 * x), round(16 * y + 8 * opening)), (26 * 16, round(48 + 8 * opening))
     cv2.ellipse(frame, center, axes, 0, 0, 360, (60, 20, 20), -1, cv2.LINE_AA, 4)
     return FaceCrop(
-        number, number / 25, np.zeros(4), points, 1.0, True, cut(frame, points), np.zeros((1, 1, 3), np.uint8), 160.0
+        number, number / 25, np.zeros(4), points, 1.0, True, cut(frame, points), (np.zeros(512), np.zeros(512)), 160.0
     )
 
 

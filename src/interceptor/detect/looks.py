@@ -85,7 +85,7 @@ def _moment(crop: FaceCrop, face: int, info: MediaInfo, motion: Motion | None) -
         crops=crop.image[None],
         landmarks=moved(crop.landmarks, similarity(crop.landmarks))[None],
         times=np.array([crop.time]),
-        context=crop.context[None] if inside(crop.landmarks, info) >= MIN_CONTEXT else None,
+        context=None if crop.context is None or inside(crop.landmarks, info) < MIN_CONTEXT else crop.context[None],
         native=None if crop.native is None else (crop.native,),
         neighbours=None if neighbours is None else neighbours[None],
         mouth=motion.mouths.get(face) if motion is not None and in_window else None,

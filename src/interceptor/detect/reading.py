@@ -9,6 +9,7 @@ import numpy as np
 
 from interceptor.detect.verdict import spread
 from interceptor.media import FrameReader, MediaInfo, probe
+from interceptor.media.ahead import ahead
 from interceptor.media.faces import FaceDetector
 from interceptor.media.native import grid_phase
 from interceptor.media.tracks import FaceCrop, FaceTrack, FaceTracker
@@ -30,14 +31,18 @@ class Found(NamedTuple):
     """a few whole frames, uint8[H, W, 3] RGB"""
 
 
-def find_faces(path: Path, detector: FaceDetector, *, frames: int, crops: int, keep: int) -> Found:
-    """Read a file once and follow its faces. Raises `MediaError` where nothing can be read."""
+def find_faces(
+    path: Path, detector: FaceDetector, *, frames: int, crops: int, keep: int, context: bool = False
+) -> Found:
+    """Read a file once and follow its faces, with `context` crops where asked. Raises `MediaError` where nothing can be
+    read.
+    """
     info = probe(path)
     reader = FrameReader(path, info, frames)
-    tracker = FaceTracker(detector, grid=grid_phase(info))
+    tracker = FaceTracker(detector, grid=grid_phase(info), context=context)
     wanted = {int((i + 0.5) * reader.requested / keep) for i in range(keep)}
     kept = []
-    for frame in reader:
+    for frame in ahead(reader):
         tracker.feed(frame)
         if frame.index in wanted:
             kept.append(frame.rgb)

@@ -91,6 +91,8 @@ class Scanner:
         self._panel = None if tier == "fast" else Panel(self.screen, folder, verdict_from)
         self._choice = specialists
         self._full = FullSpecialists(models_folder(models)) if tier == "full" else None
+        self._codes = self._looks.codes if self._looks else frozenset[str]()
+        self._codes |= frozenset(self._full.members if self._full else ())
         self._measures = self._panel is not None and (quality or tier == "full" or self._panel.gated)
         self._pictures = PictureScanner(folder, evidence=evidence)
         files = {*self.screen.card["files"], "centerface.onnx", *(self._looks.files if self._looks else ())}
@@ -140,15 +142,15 @@ class Scanner:
             frames=self.frames,
             crops=self.frames if self.tier == "fast" else CROPS_PER_FACE,
             keep=QUALITY_FRAMES if self._measures else 0,
+            context="bg" in self._codes,
         )
         info, tracks, chosen, reader, tracker, _ = found
         read = time.perf_counter()
         crops = [crop.image for picks in chosen for crop in picks]
-        with ThreadPoolExecutor(1) as beside:  # a window is read while the screen scores
-            gathered = beside.submit(self._gather, path, found)
-            seen = self.screen.look(np.stack(crops) if crops else np.empty((0,)))
-            done = time.perf_counter()
-            views = gathered.result()
+        # One after the other: each uses all processors, and both at once get in each other's way.
+        seen = self.screen.look(np.stack(crops) if crops else np.empty((0,)))
+        done = time.perf_counter()
+        views = gather(path, info, self._detector, tracks, chosen, self._codes)
         if not np.isfinite(seen.logits).all():
             raise FloatingPointError("the network gave a score that is not a number")
         ends = np.cumsum([len(picks) for picks in chosen])
@@ -225,12 +227,6 @@ class Scanner:
             evidence=evidence,
             picture_evidence=picture_evidence,
         )
-
-    def _gather(self, path: Path, found: Found) -> Views:
-        """What all specialists at hand look at."""
-        codes = self._looks.codes if self._looks else frozenset()
-        codes |= frozenset(self._full.members if self._full else ())
-        return gather(path, found.info, self._detector, found.tracks, found.chosen, codes)
 
     def _qualities(self, found: Found) -> list[Quality | None]:
         """The file's quality, with each face's own size; None where nothing asks for it."""

@@ -54,7 +54,8 @@ def crop_side(landmarks: np.ndarray) -> float:
 
 
 def cut(rgb: np.ndarray, landmarks: np.ndarray, size: int = CROP_SIZE, scale: float = 1.0) -> np.ndarray:
-    """The aligned crop: `rgb` uint8[H, W, 3] and its `landmarks` [5, 2] in pixels give uint8[size, size, 3].
+    """The aligned crop: `rgb` uint8[H, W, 3] and its `landmarks` [5, 2] in pixels give uint8[size, size, 3]; a grey
+    picture [H, W] gives [size, size].
 
     `scale` widens the field of view about the crop's centre (`CONTEXT_SCALE` for the context crop). What lies outside
     of the frame repeats the frame's border. Shrinking averages over areas first, so that nothing aliases.

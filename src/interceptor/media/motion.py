@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from interceptor.media.ahead import ahead
 from interceptor.media.clips import Mouth, Sound
 from interceptor.media.crops import cut
 from interceptor.media.errors import MediaError
@@ -77,7 +78,7 @@ def read_motion(
     tracker = FaceTracker(detector, every=every, max_faces=MAX_FACES) if speech else None
     held: deque[Frame] = deque(maxlen=3)
     try:
-        for order, frame in enumerate(WindowReader(path, info, start, found.end - start)):
+        for order, frame in enumerate(ahead(WindowReader(path, info, start, found.end - start))):
             if tracker is not None and order % step == 0:
                 tracker.feed(replace(frame, index=order // step))
             held.append(frame)

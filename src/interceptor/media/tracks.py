@@ -11,7 +11,6 @@ from __future__ import annotations
 import time
 from collections import Counter
 from dataclasses import dataclass
-from functools import cached_property
 
 import cv2
 import numpy as np
@@ -39,10 +38,12 @@ MAX_DISAGREEMENT = 0.08
 """Largest distance between landmarks carried from before and from after, in sides of the crop."""
 
 _FLOW_SIZE = 160
-"""Flow is found on context crops of this side: half of what is stored is as accurate and costs a third."""
+"""Flow is found on context crops of this side: half of what lenses get is as accurate and costs a third."""
 _GRID = np.stack(np.meshgrid(np.linspace(-0.32, 0.32, 8), np.linspace(-0.24, 0.4, 8)), -1).reshape(-1, 1, 2)
 _FLOW_POINTS = ((0.5 + _GRID / CONTEXT_SCALE) * _FLOW_SIZE).astype(np.float32)
 """Points on the face in such a crop, from brows to chin, whose movement carries the landmarks."""
+_SAMPLES = 80
+"""Colours around a face are counted on so many rows and columns."""
 
 
 @dataclass
@@ -63,23 +64,14 @@ class FaceCrop:
     """found by the detector on this frame, not carried to it"""
     image: np.ndarray
     """uint8[CROP_SIZE, CROP_SIZE, 3] RGB, aligned to the template"""
-    context: np.ndarray
-    """uint8[CONTEXT_SIZE, CONTEXT_SIZE, 3] RGB, `CONTEXT_SCALE` times as wide"""
+    colours: tuple[np.ndarray, np.ndarray]
+    """of the face and of its surroundings, see `likeness`"""
     side: float
     """side of the crop in pixels of the frame"""
+    context: np.ndarray | None = None
+    """uint8[CONTEXT_SIZE, CONTEXT_SIZE, 3] RGB, `CONTEXT_SCALE` times as wide; None unless the tracker was asked"""
     native: NativeCrop | None = None
     """the frame's own pixels; None unless the tracker was asked for them, and where the face was carried"""
-
-    @cached_property
-    def colours(self) -> tuple[np.ndarray, np.ndarray]:
-        """Of the face and of its surroundings, see `likeness`."""
-        return _colours(self.image), _colours(self.context)
-
-    @cached_property
-    def flow_view(self) -> np.ndarray:
-        """uint8[_FLOW_SIZE, _FLOW_SIZE]: what flow starts from."""
-        small = cv2.resize(self.context, (_FLOW_SIZE, _FLOW_SIZE), interpolation=cv2.INTER_AREA)
-        return cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
 
 
 @dataclass
@@ -95,7 +87,13 @@ class _OpenTrack:
     """A track that may go on; its last crop is always a detected one."""
 
     crops: list[FaceCrop]
+    view: np.ndarray
+    """uint8[_FLOW_SIZE, _FLOW_SIZE], grey: the last crop with its surroundings, where flow starts"""
     missed: int = 0
+
+
+_Side = tuple[FaceCrop, np.ndarray]
+"""A detected crop and its view, as `_OpenTrack` has it."""
 
 
 class FaceTracker:
@@ -105,7 +103,7 @@ class FaceTracker:
     between. A face seen on one side of a gap only is not carried into it. At most the `max_faces` largest faces of a
     frame are followed, and none whose crop would be smaller than `min_face` pixels of the frame. Where `grid` says on
     which pixels the codec's grid begins (`native.grid_phase`), detected faces come with a native crop: up to a few
-    megabytes each, so not on every frame.
+    megabytes each, so not on every frame. `context` adds the context crop, which takes longer than all else.
 
     `failures` counts faces by cause: `face_too_small`, `too_many_faces`, `face_uncertain` (all on frames with
     detection) and `face_not_followed` (between detections). `frames_with_face` counts frames with at least one crop,
@@ -120,6 +118,7 @@ class FaceTracker:
         max_faces: int = 16,
         min_face: float = MIN_FACE,
         grid: tuple[int, int] | None = None,
+        context: bool = False,
     ) -> None:
         if every < 1:
             raise ValueError(f"every must be at least 1, not {every}")
@@ -131,6 +130,7 @@ class FaceTracker:
         self._max_faces = max_faces
         self._min_face = min_face
         self._grid = grid
+        self._context = context
         self._pending: list[Frame] = []
         self._fed = 0
         self._open: list[_OpenTrack] = []
@@ -160,12 +160,16 @@ class FaceTracker:
         *between, frame = self._pending
         self._pending = []
         crops = [self._cut(frame, face.box, face.landmarks, face.score, True) for face in self._usable(frame.rgb)]
+        greys = [cv2.cvtColor(shown.rgb, cv2.COLOR_RGB2GRAY) for shown in (*between, frame)] if crops else []
+        views = [cut(greys[-1], crop.landmarks, _FLOW_SIZE, CONTEXT_SCALE) for crop in crops]
         pairs = _pairs([track.crops[-1] for track in self._open], crops)
         seen: set[int] = set()
         for track_index, crop_index in pairs:
             track, crop = self._open[track_index], crops[crop_index]
-            added = [] if track.missed else self._carry(track.crops[-1], crop, between)
+            sides = (track.crops[-1], track.view), (crop, views[crop_index])
+            added = [] if track.missed else self._carry(*sides, list(zip(between, greys, strict=False)))
             track.crops += [*added, crop]
+            track.view = views[crop_index]
             track.missed = -1
             seen.update(crop.frame for crop in [*added, crop])
         for track in self._open:
@@ -173,8 +177,8 @@ class FaceTracker:
         self._closed += [track for track in self._open if track.missed > PATIENCE]
         self._open = [track for track in self._open if track.missed <= PATIENCE]
         known = {crop_index for _, crop_index in pairs}
-        new = [crop for index, crop in enumerate(crops) if index not in known]
-        begun = [_OpenTrack([crop]) for crop in new if crop.score >= CERTAIN]
+        new = [(crop, view) for index, (crop, view) in enumerate(zip(crops, views, strict=True)) if index not in known]
+        begun = [_OpenTrack([crop], view) for crop, view in new if crop.score >= CERTAIN]
         self._count("face_uncertain", len(new) - len(begun))
         self._open += begun
         self.frames_with_face += len(seen | {frame.index} if begun else seen)
@@ -186,24 +190,28 @@ class FaceTracker:
         self._count("too_many_faces", len(large) - self._max_faces)
         return large[: self._max_faces]
 
-    def _carry(self, before: FaceCrop, after: FaceCrop, between: list[Frame]) -> list[FaceCrop]:
-        """Crops of a face detected on both sides of the frames `between`, where both sides agree on where it is."""
+    def _carry(self, before: _Side, after: _Side, between: list[tuple[Frame, np.ndarray]]) -> list[FaceCrop]:
+        """Crops of a face detected on both sides of the frames `between` (with the same in grey), where both sides
+        agree on where it is.
+        """
         carried = []
-        for frame in between:
-            forward, backward = _follow(before, frame.rgb), _follow(after, frame.rgb)
+        first, last = before[0], after[0]
+        for frame, grey in between:
+            forward, backward = _follow(*before, grey), _follow(*after, grey)
             if forward is None or backward is None:
                 continue
-            if _distance(forward[1], backward[1]) > MAX_DISAGREEMENT * min(before.side, after.side):
+            if _distance(forward[1], backward[1]) > MAX_DISAGREEMENT * min(first.side, last.side):
                 continue
             box, landmarks = (forward[0] + backward[0]) / 2, (forward[1] + backward[1]) / 2
-            crop = self._cut(frame, box, landmarks, min(before.score, after.score), False)
+            crop = self._cut(frame, box, landmarks, min(first.score, last.score), False)
             # Flow also finds no motion where there is no face at all.
-            if min(likeness(crop, before), likeness(crop, after)) >= MIN_LIKENESS:
+            if min(likeness(crop, first), likeness(crop, last)) >= MIN_LIKENESS:
                 carried.append(crop)
         self._count("face_not_followed", len(between) - len(carried))
         return carried
 
     def _cut(self, frame: Frame, box: np.ndarray, landmarks: np.ndarray, score: float, detected: bool) -> FaceCrop:
+        image = cut(frame.rgb, landmarks)
         return FaceCrop(
             frame=frame.index,
             time=frame.time,
@@ -211,9 +219,10 @@ class FaceTracker:
             landmarks=landmarks.astype(np.float32),
             score=score,
             detected=detected,
-            image=cut(frame.rgb, landmarks),
-            context=cut(frame.rgb, landmarks, CONTEXT_SIZE, CONTEXT_SCALE),
+            image=image,
+            colours=(_colours(image[::4, ::4]), _colours(_surroundings(frame.rgb, landmarks))),
             side=crop_side(landmarks),
+            context=cut(frame.rgb, landmarks, CONTEXT_SIZE, CONTEXT_SCALE) if self._context else None,
             native=native_crop(frame.rgb, landmarks, self._grid) if detected and self._grid is not None else None,
         )
 
@@ -249,21 +258,25 @@ def likeness(a: FaceCrop, b: FaceCrop) -> float:
     return sum(float(first @ second) for first, second in pairs) / len(pairs)
 
 
-def _colours(picture: np.ndarray) -> np.ndarray:
-    """float32[512] of unit length: roots of the shares of 8 x 8 x 8 colours, from every fourth row and column."""
-    counts = cv2.calcHist([picture[::4, ::4]], [0, 1, 2], None, [8] * 3, [0, 256] * 3).ravel()
+def _colours(pixels: np.ndarray) -> np.ndarray:
+    """float32[512] of unit length: roots of the shares of 8 x 8 x 8 colours in uint8[h, w, 3]."""
+    counts = cv2.calcHist([pixels], [0, 1, 2], None, [8] * 3, [0, 256] * 3).ravel()
     return np.sqrt(counts / counts.sum())
 
 
-def _follow(anchor: FaceCrop, rgb: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-    """Box and landmarks of the anchor's face in another frame; None where too few points can be followed.
+def _surroundings(rgb: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+    """uint8[80, 80, 3]: single pixels of a face and what is around it, not averaged; for counting colours alone."""
+    matrix = similarity(landmarks, _SAMPLES, CONTEXT_SCALE)
+    return cv2.warpAffine(rgb, matrix, (_SAMPLES, _SAMPLES), flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _follow(anchor: FaceCrop, view: np.ndarray, grey: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """Box and landmarks of the anchor's face in another frame, uint8[H, W]; None where too few points can be followed.
 
     Pyramidal Lucas-Kanade flow (Bouguet, 2001) of points on the face, and the similarity that most of them obey.
     """
-    patch = cv2.cvtColor(cut(rgb, anchor.landmarks, _FLOW_SIZE, CONTEXT_SCALE), cv2.COLOR_RGB2GRAY)
-    points, found, _ = cv2.calcOpticalFlowPyrLK(
-        anchor.flow_view, patch, _FLOW_POINTS, np.empty(0), winSize=(21, 21), maxLevel=3
-    )
+    patch = cut(grey, anchor.landmarks, _FLOW_SIZE, CONTEXT_SCALE)
+    points, found, _ = cv2.calcOpticalFlowPyrLK(view, patch, _FLOW_POINTS, np.empty(0), winSize=(21, 21), maxLevel=3)
     found = found.ravel() == 1
     if found.sum() < len(found) // 2:
         return None

@@ -1,7 +1,7 @@
 """Face clips cut from a file: a window of it with every frame read, the faces followed, all that lenses look at kept.
 
-One forward pass. In memory are, for each face and frame of the window, an aligned crop with its context (0.46 MB), and
-three whole frames for each moment that is kept; nothing grows with the length of the file.
+One forward pass. In memory are, for each face and frame of the window, an aligned crop (0.15 MB), and three whole
+frames for each moment that is kept; nothing grows with the length of the file.
 """
 
 from __future__ import annotations
@@ -136,12 +136,17 @@ def _clip(
         crops=np.stack([crop.image for crop in chosen]),
         landmarks=np.stack([moved(crop.landmarks, similarity(crop.landmarks)) for crop in chosen]),
         times=np.array([crop.time for crop in chosen]),
-        context=np.stack([crop.context for crop in chosen]) if whole else None,
+        context=np.stack([_context(crop, frames) for crop in chosen]) if whole else None,
         native=tuple(native_crop(frames[crop.frame], crop.landmarks, phase) for crop in chosen),
         neighbours=np.stack([_neighbours(crop, frames) for crop in chosen]) if complete else None,
         mouth=cut_mouth(track.crops) if moving else None,
         sound=sound if moving else None,
     )
+
+
+def _context(crop: FaceCrop, frames: dict[int, np.ndarray]) -> np.ndarray:
+    """uint8[320, 320, 3]"""
+    return cut(frames[crop.frame], crop.landmarks, CONTEXT_SIZE, CONTEXT_SCALE)
 
 
 def _neighbours(crop: FaceCrop, frames: dict[int, np.ndarray]) -> np.ndarray:
