@@ -61,6 +61,14 @@ def test_pairs_that_were_not_prepared_are_named(data: Path, tmp_path: Path) -> N
     assert "no pairs of 'cm'" in done.output
 
 
+@pytest.mark.parametrize(("code", "words"), [("xx", "choose from ll, bg"), ("av", "is heard")])
+def test_codes_that_cannot_be_compared_are_refused(data: Path, tmp_path: Path, code: str, words: str) -> None:
+    done = CliRunner().invoke(app, ["ablate", str(data), "--out", str(tmp_path), "--specialists", f"rr,{code}"])
+    assert done.exit_code == 2
+    assert words in " ".join(done.output.split())
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("code", MODULES)
 def test_the_plain_head_is_as_large_and_blind_to_the_lens(code: str) -> None:
     head = new_head(code)

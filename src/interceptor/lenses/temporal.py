@@ -33,7 +33,7 @@ def temporal(clip: FaceClip) -> np.ndarray:
     from the frame before to the frame after (DIS; Kroeger et al., ECCV 2016), (v - 1) / (v + 1).
     """
     if clip.neighbours is None:
-        raise Abstain("there are no frames before and after: one single frame")
+        raise Abstain("there is no frame before and after the face")
     out = np.empty((len(clip.crops), 3, *clip.crops.shape[1:3]), np.float32)
     for seen, crop, (before, after) in zip(out, clip.crops, clip.neighbours, strict=True):
         first, middle, last = (cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in (before, crop, after))

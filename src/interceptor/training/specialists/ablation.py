@@ -47,6 +47,7 @@ from interceptor.training.specialists.trainer import (
 
 ARMS = ("lens", "statistics", "rgb", "plain")
 OTHERS = ARMS[1:]
+BY_SOUND = ("av",)
 AUC = RANK_MEASURES["auc"]
 BUDGET = Recipe(steps=200, pairs=16, module_steps=40, module_pairs=8)
 
@@ -83,8 +84,11 @@ def ablate(
     The last step of each run is measured on the split `test`: nothing was chosen on it. A job that is done is kept in
     `out` and not done again under the same recipe. Returns a row for each job: AUC of each arm and seed, and the
     differences of the arms' mean scores with 95 % intervals over media. Raises `CheckpointError` where pairs are
-    missing.
+    missing, and `ValueError` for codes that are none or cannot be compared so.
     """
+    for code in {code for code, _ in jobs}:
+        if module_spec(code).code in BY_SOUND:
+            raise ValueError(f"{code}: what differs within its pairs is heard; without its lens every arm is at chance")
     rows = []
     for done, (code, task) in enumerate(jobs, 1):
         file = out / f"{code}-{task}.json"

@@ -133,8 +133,10 @@ def train_specialist(
     run `start`, whose data must have had the same split.
 
     Writes `best.safetensors`, the averaged weights of the step with the best mean AUC over the validation tasks (at
-    step 0 it is the read-out alone), and `run.json`, the card, which is returned.
+    step 0 it is the read-out alone), and `run.json`, the card, which is returned. Raises `ValueError` for an unknown
+    code and `CheckpointError` where there are no pairs.
     """
+    module_spec(code)  # a code that is none is no want of pairs
     tasks = TASKS.get(code, (code,))
     train = [read_pairs(data, "train", task, code) for task in tasks]
     validation = {task: pairs for task in tasks if (pairs := _found(data, "val", task, code))}
