@@ -101,7 +101,7 @@ def test_crops_do_not_see_each_other(code: str) -> None:
         ("cm", lambda clip: replace(clip, native=None), "original frame"),
         ("rr", lambda clip: replace(clip, native=None), "original frame"),
         ("cm", lambda clip: replace(clip, native=(NativeCrop(np.zeros((4, 90, 3), np.uint8), TEMPLATE),)), "too small"),
-        ("tm", lambda clip: replace(clip, neighbours=None), "single frame"),
+        ("tm", lambda clip: replace(clip, neighbours=None), "no frame before and after"),
         ("av", lambda clip: replace(clip, sound=None), "no sound"),
         ("av", lambda clip: replace(clip, mouth=None), "not followed"),
         ("av", lambda clip: replace(clip, mouth=talking(seconds=0.8)[0]), "share 0.8 s"),

@@ -124,7 +124,7 @@ def train_specialist_command(
     start: Annotated[Path | None, typer.Option(help="Folder of an earlier run whose head to go on with.")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="key=value of the recipe.")] = None,
 ) -> None:
-    """Train a standard specialist's head on stored lenses and base tokens (--set module_steps=N: its lens module too)."""
+    """Train a standard specialist's head on stored lenses and base tokens (and its lens module: module_steps)."""
     with training_extra():
         from interceptor.training.checkpoints import CheckpointError
         from interceptor.training.screen import override
