@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from interceptor.datasets.faces import media_files
+from interceptor.datasets.listing import media_files
 from interceptor.detect.detector import load_detector
 from interceptor.media import FrameReader, MediaError, probe
 from interceptor.media.crops import MIN_FACE, crop_side

@@ -24,7 +24,7 @@ import cv2
 import numpy as np
 
 from interceptor.datasets.crops import read_crop, read_index
-from interceptor.datasets.faces import media_files
+from interceptor.datasets.listing import media_files
 from interceptor.datasets.splits import group_of, split_of
 from interceptor.detect.detector import load_detector
 from interceptor.detect.ensemble import SPECIALISTS, Abstention, weighted_ensemble

@@ -155,7 +155,7 @@ def test_a_video_whose_name_is_not_utf_8(shared: list, media: dict[str, Path], t
 
 
 def test_folders_and_globs(shared: list, media: dict[str, Path], tmp_path: Path) -> None:
-    names = ["a/1.png", "a/deep/2.png", "b/3.png", "b/4.jpeg", "a/.hidden.png", "a/notes.txt"]
+    names = ["a/1.png", "a/deep/2.png", "b/3.png", "b/4.jpeg", "a/.hidden.png", "a/.git/5.png", "a/notes.txt"]
     for name in names:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(media["nobody"], tmp_path / name)

@@ -250,6 +250,8 @@ def write_videos(folder: Path, **files: list[str]) -> Path:
 def test_videos_figures_coverage_and_verdicts(tmp_path):
     write_videos(tmp_path, real=["0.1", "0.3", "0.85", "no_face"], fake=["0.5", "0.9", "0.95", "broken"])
     (tmp_path / "real" / ".DS_Store").write_text("hidden")
+    (tmp_path / "fake" / ".trash").mkdir()
+    (tmp_path / "fake" / ".trash" / "old.mp4").write_text("0.5")
     seen = []
     result = evaluate_videos(tmp_path, scan, progress=lambda done, of: seen.append((done, of)))
     assert result["auc"] == pytest.approx(8 / 9)

@@ -408,7 +408,8 @@ def test_a_picture_too_large_for_memory_is_an_error_of_its_own(tmp_path: Path, m
     assert second["error"] is None
 
 
-def test_the_full_tier_by_command(tmp_path: Path) -> None:
+def test_the_full_tier_by_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("INTERCEPTOR_MODELS", raising=False)
     (tmp_path / "models").mkdir()
     localizer_maker.full(tmp_path / "models", ROWS)
     Image.fromarray(picture(1)).save(tmp_path / "a.png")
@@ -423,6 +424,16 @@ def test_the_full_tier_by_command(tmp_path: Path) -> None:
     code, _, err = run(*command, "--models", tmp_path)
     assert code == 2
     assert "localizer_full.json: missing" in err
+    monkeypatch.setenv("INTERCEPTOR_MODELS", str(tmp_path / "models"))
+    code, _, _ = run(*command)
+    assert code == 0
+
+
+def test_models_of_the_full_tier_are_for_it_alone(tmp_path: Path) -> None:
+    Image.fromarray(picture(1)).save(tmp_path / "a.png")
+    code, _, err = run("localize", tmp_path / "a.png", "--out", tmp_path / "out", "--models", tmp_path)
+    assert code == 2
+    assert "add --tier full" in err
 
 
 @pytest.mark.usefixtures("installed")

@@ -177,6 +177,8 @@ def test_splits_keep_groups_together() -> None:
 def test_plain_folders_of_authentic_pictures(tmp_path: Path) -> None:
     save(tmp_path / "a.png", np.zeros((*SIZE, 3), np.uint8))
     save(tmp_path / ".hidden.png", np.zeros((*SIZE, 3), np.uint8))
+    (tmp_path / ".trash").mkdir()
+    save(tmp_path / ".trash" / "b.png", np.zeros((*SIZE, 3), np.uint8))
     (tmp_path / "notes.txt").write_text("no picture")
     assert [(each.path.name, each.label, each.dataset) for each in authentic_pictures(tmp_path, "x")] == [
         ("a.png", 0, "x")

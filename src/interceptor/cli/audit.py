@@ -93,7 +93,7 @@ def audit_pictures_command(
 
 def _talking(folder: Path) -> Iterator[tuple[str, FaceClip]]:
     """The most visible face in the middle of each clip of a folder, by its file's name."""
-    from interceptor.datasets.faces import media_files
+    from interceptor.datasets.listing import media_files
     from interceptor.detect.detector import load_detector
     from interceptor.media import MediaError, probe
     from interceptor.media.windows import cut_window

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from pathlib import Path
@@ -36,7 +37,7 @@ JoinName = Annotated[str, typer.Option("--join", help="What becomes of the flips
 TierName = Annotated[str, typer.Option("--tier", help="standard, or full: the networks in --models.")]
 Models = Annotated[
     Path | None,
-    typer.Option("--models", envvar="INTERCEPTOR_MODELS", help="Folder of the full tier's networks and their card."),
+    typer.Option("--models", help="Folder of the full tier's networks; INTERCEPTOR_MODELS names it otherwise."),
 ]
 
 
@@ -45,9 +46,14 @@ def localizer_of(tier: str, models: Path | None, preset: str, mode: str, flips: 
     from interceptor.detect.localize import Localizer
     from interceptor.runtime.weights import FOLDER
 
-    if tier == "full" and models is None:
-        raise ValueError("the full tier needs the folder of its networks: --models DIR, or INTERCEPTOR_MODELS")
-    folder = models if tier == "full" and models is not None else FOLDER
+    folder = FOLDER
+    if tier == "full":
+        named = models or os.environ.get("INTERCEPTOR_MODELS")
+        if not named:
+            raise ValueError("the full tier needs the folder of its networks: --models DIR, or INTERCEPTOR_MODELS")
+        folder = Path(named)
+    elif models is not None:
+        raise ValueError(f"{models}: networks of their own run in the full tier only; add --tier full")
     try:
         return Localizer(folder=folder, tier=tier, preset=preset, mode=mode, flips=flips, join=join)
     except MemoryError:
@@ -119,7 +125,7 @@ def submit(
 
     Exit status: 0 if all were looked at, 1 if some could not be read (their rows say authentic), 2 for wrong usage.
     """
-    from interceptor.datasets.faces import media_files
+    from interceptor.datasets.listing import media_files
     from interceptor.datasets.pictures import SUFFIXES, picture_files
     from interceptor.detect.copymove import instances, match
     from interceptor.detect.submission import write_submission

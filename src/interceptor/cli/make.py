@@ -31,7 +31,8 @@ def prepare_faces_command(
     validation: Annotated[float, typer.Option(min=0, max=1, help="Share of files put into the split `val`.")] = 0.4,
 ) -> None:
     """Cut the faces of videos and pictures into a folder of crops."""
-    from interceptor.datasets.faces import Origin, media_files, prepare_faces
+    from interceptor.datasets.faces import Origin, prepare_faces
+    from interceptor.datasets.listing import media_files
     from interceptor.detect.detector import load_detector
     from interceptor.runtime.weights import WeightError
 

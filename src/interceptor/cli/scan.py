@@ -103,7 +103,7 @@ def scan(
 
 def expand(paths: list[str]) -> Iterator[Path]:
     """Files as they are, folders searched through, globs resolved. What is not there stays: the scan says so."""
-    from interceptor.datasets.faces import media_files
+    from interceptor.datasets.listing import media_files
 
     for text in paths:
         matches = [text]

@@ -14,13 +14,13 @@ from pathlib import Path
 
 from PIL import Image
 
+from interceptor.datasets.listing import media_files
 from interceptor.media import Frame, FrameReader, MediaError, probe
 from interceptor.media.crops import MIN_FACE, crop_side, cut
 from interceptor.media.faces import FaceDetector
 
 COLUMNS = ("path", "label", "source", "clip", "split", "time", "source_px")
 QUALITY = 98
-NOT_MEDIA = {".csv", ".htm", ".html", ".json", ".jsonl", ".md", ".txt"}
 
 
 @dataclass(frozen=True)
@@ -39,26 +39,6 @@ class Origin:
         if not path.exists():
             raise ValueError(f"{path}: no such file or folder")
         return cls(path, label, name or (path.parent.name if path.name in ("real", "fake") else path.name))
-
-
-def media_files(paths: Sequence[Path]) -> Iterator[Path]:
-    """Files as given, folders searched through, in a fixed order; hidden files and text are left out.
-
-    A folder that cannot be read is given itself, so that whoever opens it tells so.
-    """
-    for path in paths:
-        if not path.is_dir():
-            yield path
-            continue
-        unreadable: list[OSError] = []
-        for folder, folders, names in os.walk(path, onerror=unreadable.append):
-            folders.sort()
-            yield from (
-                Path(folder, name)
-                for name in sorted(names)
-                if not name.startswith(".") and Path(name).suffix.lower() not in NOT_MEDIA
-            )
-        yield from (Path(error.filename) for error in unreadable)
 
 
 def validation(key: str, share: float) -> bool:

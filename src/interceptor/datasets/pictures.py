@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from interceptor.datasets.faces import validation
+from interceptor.datasets.listing import files_below
 from interceptor.datasets.masks import MaskError, read_instances
 
 SUFFIXES = frozenset((".avif", ".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"))
@@ -46,9 +47,7 @@ def picture_files(folder: Path, suffixes: frozenset[str] = SUFFIXES) -> list[Pat
     """Pictures below `folder`, sorted, hidden ones left out. Raises `ValueError` where there is no such folder."""
     if not folder.is_dir():
         raise ValueError(f"{folder}: {'this is a file, not a folder' if folder.exists() else 'no such folder'}")
-    return sorted(
-        path for path in folder.rglob("*") if path.suffix.lower() in suffixes and not path.name.startswith(".")
-    )
+    return sorted(path for path in files_below(folder) if path.suffix.lower() in suffixes)
 
 
 def by_stem(folder: Path) -> dict[str, Path]:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from interceptor.datasets.crops import Crop, read_crop
-from interceptor.datasets.faces import media_files
+from interceptor.datasets.listing import media_files
 from interceptor.datasets.splits import first_word, split_of
 from interceptor.detect.ensemble import SPECIALISTS
 from interceptor.detect.panel import MEMBERS

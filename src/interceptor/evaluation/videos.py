@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 import numpy as np
 
+from interceptor.datasets.listing import files_below
 from interceptor.detect.result import ScanResult, Verdict
 from interceptor.metrics.bootstrap import DRAWS, figures, share_interval
 
@@ -27,7 +28,7 @@ def labelled_files(directory: str | Path) -> list[tuple[Path, int]]:
         folder = Path(directory) / name
         if not folder.is_dir():
             raise ValueError(f"{folder}: no such folder; {directory} must hold the folders real and fake")
-        inside = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")]
+        inside = [path for path in files_below(folder) if path.is_file()]
         if not inside:
             raise ValueError(f"{folder}: the folder holds no files")
         files += [(path, label) for path in sorted(inside)]

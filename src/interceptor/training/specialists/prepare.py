@@ -17,7 +17,7 @@ import torch
 
 from interceptor import __version__
 from interceptor.datasets.crops import Crop, read_index
-from interceptor.datasets.faces import media_files
+from interceptor.datasets.listing import media_files
 from interceptor.datasets.splits import Split, first_word, split_of
 from interceptor.media import MediaError
 from interceptor.media.faces import FaceDetector
