@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import openvino as ov
+from openvino.frontend import FrontEndManager
 
 from interceptor.runtime.weights import WeightError
 
@@ -42,6 +43,16 @@ def _core() -> ov.Core:
 def precision() -> str:
     """`"bf16"` where this processor computes in bfloat16, else `"f32"`."""
     return "bf16" if "BF16" in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "f32"
+
+
+@cache
+def _onnx() -> Any:
+    return FrontEndManager().load_by_framework("onnx")
+
+
+def brief(error: Exception) -> str:
+    """The last line of the runtime's message: those before it say where in its source the error arose."""
+    return str(error).strip().splitlines()[-1]
 
 
 class Network:
@@ -75,6 +86,8 @@ class Network:
             "INFERENCE_PRECISION_HINT": precision_hint or precision(),
             "DYNAMIC_QUANTIZATION_GROUP_SIZE": DYNAMIC_QUANTIZATION_GROUP if quantized else 0,
         }
+        if not _onnx().supported(str(self.path)):  # it would be tried as every other format, each telling its woes
+            raise WeightError(f"{self.path}: is no ONNX network")
         try:
             model = _core().read_model(self.path)
             if outputs is not None:
@@ -85,7 +98,7 @@ class Network:
             self._request = self._compiled.create_infer_request()
         except RuntimeError as error:
             _raise_if_no_memory(error)
-            raise WeightError(f"{self.path}: the inference runtime cannot load this network: {error}") from error
+            raise WeightError(f"{self.path}: the inference runtime cannot load this network: {brief(error)}") from error
         self._lock = Lock()
         self.outputs = [output.get_any_name() for output in self._compiled.outputs]
 
