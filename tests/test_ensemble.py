@@ -3,7 +3,11 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
+from pathlib import Path
+from typing import Any, Literal
 
+import numpy as np
 import pytest
 
 from interceptor.detect.ensemble import SPECIALISTS, Abstention, EnsembleResult, file_result, weighted_ensemble
@@ -82,6 +86,24 @@ def test_bad_predictions_are_refused() -> None:
         weighted_ensemble({"ll": float("nan")}, STACK)
     with pytest.raises(ValueError, match="tm"):
         weighted_ensemble({"tm": 1.0}, STACK)
+    for wrong in ("x", np.array([1.0]), [0.5], {}):
+        with pytest.raises(TypeError, match=f"^bg: a score is one number, not {type(wrong).__name__}$"):
+            weighted_ensemble({"ll": 1.0, "bg": wrong}, STACK)
+    for right in (1, np.float32(1), np.int64(1)):
+        assert weighted_ensemble({"ll": right}).log_odds == 1
+
+
+def test_the_examples_of_the_page_run() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "ensemble.md").read_text(encoding="utf-8")
+    names: dict[str, Any] = {}
+    plain, shipped = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    exec(plain, names)
+    assert f"{names['answer'].probability:.3f}" in plain
+    assert names["answer"].specialists["av"].reason == "no sound track"
+    exec(shipped, names)
+    assert names["stack"].members == ("screen", *SPECIALISTS)
+    assert names["answer"].specialists["tm"].weight == 0
+    assert names["answer"].probability == pytest.approx(sigmoid(-1.2), abs=1e-6)
 
 
 def test_the_worst_face_is_the_file() -> None:
@@ -90,13 +112,16 @@ def test_the_worst_face_is_the_file() -> None:
     assert file_result(faces[2:]) is None
 
 
+Verdict = Literal["forged", "authentic", "inconclusive"]
+
+
 def standard(**probabilities: float) -> EnsembleResult:
     """The standard ensemble's answer, members as log-odds."""
     return weighted_ensemble({code: math.log(p / (1 - p)) for code, p in probabilities.items()})
 
 
-def ran(quality: Quality, answer: EnsembleResult, choice: str = "auto") -> set[str]:
-    decisions = route(quality, answer, list(SPECIALISTS), parse_choice(choice))
+def ran(quality: Quality, answer: EnsembleResult, choice: str = "auto", verdict: Verdict = "inconclusive") -> set[str]:
+    decisions = route(quality, answer, verdict, list(SPECIALISTS), parse_choice(choice))
     assert list(decisions) == list(SPECIALISTS)
     assert all(decision.reason for decision in decisions.values())
     return {code for code, decision in decisions.items() if decision.run}
@@ -116,7 +141,7 @@ def ran(quality: Quality, answer: EnsembleResult, choice: str = "auto") -> set[s
 def test_quality_calls_for_its_specialist(change: dict[str, float], code: str) -> None:
     quality = dataclasses.replace(GOOD, **change)
     assert ran(quality, standard(ll=0.6, bg=0.6)) == {code}
-    assert ran(quality, standard(ll=0.99, bg=0.99)) == set()
+    assert ran(quality, standard(ll=0.99, bg=0.99), verdict="forged") == set()
 
 
 def test_a_good_file_calls_for_none_and_a_contradiction_for_its_own() -> None:
@@ -124,12 +149,29 @@ def test_a_good_file_calls_for_none_and_a_contradiction_for_its_own() -> None:
     assert ran(GOOD, standard(ll=0.9, bg=0.3)) == {"bg"}
 
 
+def test_certain_is_what_the_thresholds_decide() -> None:
+    """However near to 0 or 1 the probability lies."""
+    dark, low = dataclasses.replace(GOOD, luma=30.0), standard(ll=0.005)
+    for verdict, runs in (("inconclusive", True), ("authentic", False), ("forged", False)):
+        run, reason = route(dark, low, verdict, ["ll"])["ll"]
+        assert run is runs
+        assert f"{verdict} (probability 0.005)" in reason
+        assert ("certain" in reason) is not runs
+
+
+def test_motion_takes_frames() -> None:
+    answer = standard(ll=0.5)
+    for frames, blind in ((1, {"av", "tm"}), (2, {"tm"}), (3, set()), (None, set())):
+        quality = dataclasses.replace(GOOD, frames=frames, sound=True)
+        assert set(SPECIALISTS) - ran(quality, answer, "all") == blind
+    assert "two frames" in route(dataclasses.replace(GOOD, frames=2), answer, "inconclusive", ["tm"])["tm"].reason
+
+
 def test_what_is_asked_for_runs_if_it_can() -> None:
     certain = standard(ll=0.999)
-    assert ran(GOOD, certain, "all") == {"ll", "bg", "cm", "rr", "tm"}  # no sound
-    assert ran(GOOD, certain, "cm, tm") == {"cm", "tm"}
-    assert ran(dataclasses.replace(GOOD, frames=1, sound=True), certain, "all") == {"ll", "bg", "cm", "rr"}
-    decisions = route(GOOD, certain, ["ll"], parse_choice("all"))
+    assert ran(GOOD, certain, "all", "forged") == {"ll", "bg", "cm", "rr", "tm"}  # no sound
+    assert ran(GOOD, certain, "cm, tm", "forged") == {"cm", "tm"}
+    decisions = route(GOOD, certain, "forged", ["ll"], parse_choice("all"))
     assert [code for code, decision in decisions.items() if decision.run] == ["ll"]
     assert "not installed" in decisions["cm"].reason
     assert decisions["av"].reason == "its file is not installed"

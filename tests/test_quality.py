@@ -108,5 +108,5 @@ def test_a_file_is_measured_by_medians() -> None:
     frames = [np.full((32, 32, 3), level, np.uint8) for level in (10, 20, 200)]
     track = AudioTrack(codec="aac", sample_rate=48_000, channels=2, duration=2.0)
     quality = measure_quality(frames, info(audio=(track,)), [80, 90, 300])
-    assert (quality.luma, quality.face_size, quality.frames, quality.sound) == (20, 90, 3, True)
+    assert (quality.luma, quality.face_size, quality.frames, quality.sound) == (20, 90, 50, True)
     assert measure_quality([], info()).luma is None

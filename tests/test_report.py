@@ -498,7 +498,9 @@ def test_each_specialist_is_shown_with_what_it_saw_or_why_it_saw_nothing() -> No
     face = result.faces[0]
     face.screen = SpecialistScore(probability=0.934, weight=1.0, reason="decides alone")
     face.specialists = {
-        "ll": SpecialistScore(probability=0.123, weight=0.0, reason="leans authentic; <b>not</b> counted"),
+        "ll": SpecialistScore(
+            probability=0.123, weight=0.0, reason="leans authentic; <b>not</b> counted", saw="8 crops from 0 s to 9 s"
+        ),
         "cm": SpecialistScore(probability=0.8, weight=0.0, reason="leans forged; not counted: it adds nothing"),
         "rr": SpecialistScore(probability=0.3, weight=0.0, reason="leans authentic; not counted: it adds nothing"),
         "av": SpecialistScore(probability=None, weight=0.0, reason="the file has no sound here"),
@@ -515,6 +517,7 @@ def test_each_specialist_is_shown_with_what_it_saw_or_why_it_saw_nothing() -> No
     assert text.count("had no part in it") == 1
     assert "LL low light 0.123 weight 0 %" in text
     assert "leans authentic; <b>not</b> counted" in text
+    assert text.count("saw 8 crops from 0 s to 9 s") == 1
     assert "the face, 3.2 s" in text
     assert "denoising residual" in text
     assert "AV (audio-visual): the file has no sound here" in text
@@ -524,6 +527,54 @@ def test_each_specialist_is_shown_with_what_it_saw_or_why_it_saw_nothing() -> No
     assert "SCREEN whole face 0.934 weight 100 %" in text
     pictures = [cv2.imdecode(np.frombuffer(data, np.uint8), 1) for data in embedded(html)]
     assert (168, 684, 3) in [picture.shape for picture in pictures]
+
+
+@pytest.mark.parametrize(
+    ("said", "line"),
+    [
+        ({"ll": 0.2, "bg": 0.3}, "Specialists: 2 looked, none leans forged; not counted."),
+        ({"ll": 0.2, "rr": 0.6, "tm": 0.7}, "Specialists: 3 looked, RR and TM lean forged; not counted."),
+        (
+            {"ll": 0.2, "av": "no sound"},
+            "Specialists: 1 looked, none leans forged; not counted; AV abstains: no sound.",
+        ),
+        ({"ll": 0.9, "av": "a", "tm": "b"}, "Specialists: 1 looked, LL leans forged; not counted; AV and TM abstain."),
+        ({"ll": 0.9, "bg": "was not asked for"}, "Specialists: 1 looked, LL leans forged; not counted."),
+        ({"ll": 0.9, "bg": "x.onnx: damaged"}, "Specialists: 1 looked, LL leans forged; not counted; BG abstains."),
+        ({"ll": "gone", "bg": "gone"}, "Specialists: none looked; LL and BG abstain: gone."),
+        ({"ll": "was not asked for"}, None),
+        ({}, None),
+    ],
+)
+def test_terminal_text_has_a_line_on_specialists(said: dict[str, float | str], line: str | None) -> None:
+    result = make_result()
+    result.errors = [Problem(cause="damaged_specialist", message="x.onnx: damaged")]
+    result.specialists = {
+        code: SpecialistScore(probability=None, weight=0, reason=value)
+        if isinstance(value, str)
+        else SpecialistScore(probability=value, weight=0, reason="leans somewhere")
+        for code, value in said.items()
+    }
+    assert "Specialists" not in text_of(result), "the fast tier has none"
+    result.screen = SpecialistScore(probability=0.934, weight=1.0, reason="decides alone")
+    lines = [found.strip() for found in text_of(result).splitlines() if "pecialists" in found]
+    assert lines == ([] if line is None else [line])
+
+
+def test_terminal_text_tells_who_counts() -> None:
+    result = make_result()
+    result.screen = SpecialistScore(probability=0.9, weight=0.5, reason="leans forged")
+    result.specialists = {
+        "ll": SpecialistScore(probability=0.9, weight=0.25, reason="leans forged"),
+        "cm": SpecialistScore(probability=0.2, weight=0.0, reason="leans authentic"),
+    }
+    result.full = {
+        "cm": SpecialistScore(probability=0.9, weight=0.25, reason="leans forged"),
+        "rr": SpecialistScore(probability=None, weight=0.0, reason="is not installed"),
+    }
+    text = text_of(result)
+    assert "Specialists: 2 looked, LL leans forged; LL counted." in text
+    assert "Full specialists: 1 looked, CM leans forged; CM counted." in text
 
 
 def embedded(html: str) -> list[bytes]:

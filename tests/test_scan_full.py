@@ -4,23 +4,35 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from onnx import TensorProto
+from rich.console import Console
 from typer.testing import CliRunner
 
 from face_maker import face_clip
 from interceptor.cli import app
 from interceptor.detect.full import VARIABLE, models_folder
+from interceptor.detect.result import ScanResult
 from interceptor.detect.router import parse_choice
 from interceptor.detect.scan import Scanner
 from interceptor.detect.screen import ScreenNetwork, Seen
 from interceptor.report.html import render_html
+from interceptor.report.text import render_text
 from tiny_specialists import SECONDS, copied, quick_screen, voice, write_card, write_network
 
 quick = pytest.fixture(scope="module", autouse=True)(quick_screen)
+
+
+def shown(result: ScanResult) -> str:
+    console = Console(width=200, no_color=True)
+    with console.capture() as captured:
+        console.print(render_text(result))
+    return captured.get()
+
 
 INPUTS = {"crops": (TensorProto.UINT8, ["n", 224, 224, 3]), "lens": (TensorProto.FLOAT, ["n", 3, 224, 224])}
 
@@ -69,9 +81,86 @@ def test_installed_ones_that_are_asked_for_run_and_count_as_their_cards_say(
     assert {"full_cm.onnx", "full_av.onnx", "screen.onnx"} <= set(result.versions.weights)
     assert "1 specialist" in result.faces[0].reason
     assert {"cm", "cm full", "av full"} <= set(result.evidence[0].sights)
+    assert result.screen.saw.startswith("6 crops from 0.")
+    assert cm.saw == result.specialists["cm"].saw, "the same moments"
+    assert av.saw.startswith("the window from 0.")
+    assert result.full["rr"].saw is None
     page = render_html(result, {})
     assert page.count('alt="compression: the face') == 2
     assert "AV FULL" in page
+
+
+def test_no_false_alarm_rate_is_promised_of_a_mixture(house: Path, models: Path, talking: Path) -> None:
+    install(models, "ll", 5.0, weight=0.5)
+    install(models, "cm", 5.0, weight=0.5)
+    result = full(house, models, specialists=parse_choice("ll,cm,rr"), evidence=True).scan(talking)
+    assert (result.verdict, result.verdict_from, result.fpr) == ("forged", "full", None)
+    assert (result.screen.weight, result.screen.reason) == (0.5, "decides with full ll, cm")
+    assert [part.weight for part in result.full.values() if part.weight] == [0.25, 0.25]
+    assert "was not measured" in result.reason
+    page, text = render_html(result, {}), shown(result)
+    assert "decides with full ll, cm" in page
+    assert "decides alone" not in page
+    assert "no false-alarm rate is promised" in page
+    assert "false-alarm rate with full specialists not measured." in text
+    assert "Full specialists: 2 looked, LL and CM lean forged; LL and CM counted." in text
+    assert "tated false-alarm rate" not in page + text
+    assert "5%" not in result.reason
+
+
+def test_full_ones_that_are_only_shown_leave_the_promise(house: Path, models: Path, talking: Path) -> None:
+    install(models, "cm", 5.0)
+    result = full(house, models, specialists=parse_choice("cm")).scan(talking)
+    assert (result.verdict_from, result.fpr, result.screen.reason) == ("screen", 0.05, "decides alone")
+    text = shown(result)
+    assert "stated false-alarm rate 5 %." in text
+    assert "Specialists: 1 looked, none leans forged; not counted." in text
+    assert "Full specialists: 1 looked, CM leans forged; not counted." in text
+
+
+def test_nothing_is_read_that_nobody_asked_for(house: Path, models: Path, talking: Path) -> None:
+    install(models, "cm", 3.0)
+    install(models, "bg", 3.0)
+    (models / "full_bg.onnx").unlink()
+    for choice, named in (("none", set()), ("ll,cm", {"full_cm.onnx"})):
+        scanner = full(house, models, specialists=parse_choice(choice))
+        result = scanner.scan(talking)
+        assert scanner.errors == []
+        assert result.errors == []
+        assert result.full["bg"].reason == "was not asked for"
+        assert {name for name in result.versions.weights if name.startswith("full_")} == named
+    assert full(house, models).errors
+
+
+def test_a_network_that_is_none_costs_one_line(
+    house: Path,
+    models: Path,
+    talking: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    file = models / "full_rr.onnx"
+    file.write_bytes(np.random.default_rng(0).bytes(20_000))
+    write_card(models, "full_rr", preprocessing=[], lens_size=224)
+    monkeypatch.setattr(
+        "interceptor.detect.scan.Scanner", lambda **_: full(house, models, specialists=parse_choice("rr"))
+    )
+    capfd.readouterr()
+    again = shutil.copy(talking, tmp_path / "again.mp4")
+    done = CliRunner().invoke(app, ["scan", str(talking), str(again), "--tier", "full", "--format", "json"])
+    assert done.exit_code == 0
+    assert capfd.readouterr().err == "", "what the runtime itself prints"
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    (line,) = [line for line in done.stderr.splitlines() if "rr" in line]
+    assert line.count(str(file)) == 1
+    assert line.endswith("; scanning without it")
+    for result in map(json.loads, done.stdout.splitlines()):
+        (problem,) = result["errors"]
+        assert problem["message"] in line
+    assert digest in problem["message"]
+    assert "\n" not in problem["message"]
+    assert len(problem["message"]) < 400
 
 
 def test_the_router_chooses_by_itself(house: Path, models: Path, talking: Path) -> None:
@@ -150,7 +239,7 @@ def test_the_router_looks_at_the_face_that_decides(
     monkeypatch.setattr(ScreenNetwork, "look", look)
     result = scanner.scan(clip)
     assert [face.frames for face in result.faces] == [8, 1]
-    assert "is certain (probability 0.0" in result.full["bg"].reason
+    assert result.full["bg"].reason.startswith("the standard tier is certain: authentic (probability 0.0")
 
 
 def test_without_a_folder_none_is_installed(house: Path, talking: Path, monkeypatch: pytest.MonkeyPatch) -> None:

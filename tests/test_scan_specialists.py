@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -85,9 +86,24 @@ def test_all_six_speak_of_a_clip_with_sound(scanner: Scanner, talking: Path) -> 
     assert set(sights) == set(LENSES)
     assert all(sight.seen.shape == (3, 224, 224) and sight.crop.shape == (224, 224, 3) for sight in sights.values())
     found = json.loads(json_line(result))
-    assert set(found["specialists"]["ll"]) == {"probability", "weight", "reason"}
+    assert set(found["specialists"]["ll"]) == {"probability", "weight", "reason", "saw"}
     assert (found["tier"], found["verdict_from"]) == ("standard", "screen")
     assert found["timings"]["specialists"] > 0
+
+
+def test_each_says_what_it_saw(scanner: Scanner, talking: Path, media: dict[str, Path]) -> None:
+    result = scanner.scan(talking)
+    first, last = (result.faces[0].crops[i].time for i in (0, -1))
+    every = f"6 crops from {first:.1f} s to {last:.1f} s"
+    saw = {code: part.saw for code, part in result.specialists.items()}
+    assert [result.screen.saw, *(saw[code] for code in ("ll", "bg", "tm"))] == [every] * 4
+    assert saw["cm"] == saw["rr"] == every.replace("6", "4", 1), "native pixels are kept where the face was detected"
+    begin, end = map(float, re.fullmatch(r"the window from (\S+) s to (\S+) s", saw["av"]).groups())
+    assert (begin, end) == pytest.approx((0, SECONDS), abs=0.1)
+    assert result.faces[0].specialists == result.specialists
+    still = scanner.scan(media["face"])
+    assert (still.screen.saw, still.specialists["ll"].saw) == ("one crop", "one crop")
+    assert still.specialists["tm"].saw is still.specialists["av"].saw is None
 
 
 def test_what_lenses_see_in_a_scan_is_what_they_see_in_a_window(scanner: Scanner, talking: Path) -> None:

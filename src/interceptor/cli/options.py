@@ -37,7 +37,12 @@ TierOption = Annotated[
     ),
 ]
 SpecialistChoice = Annotated[
-    str, typer.Option("--specialists", help="auto, all, none, or codes such as ll,cm; in the fast tier none.")
+    str,
+    typer.Option(
+        "--specialists",
+        help="Which specialists run, standard and full ones alike: auto, all, none, or codes such as ll,cm. Those not "
+        "named stay silent in both; the fast tier has none.",
+    ),
 ]
 ModelsFolder = Annotated[
     Path | None,

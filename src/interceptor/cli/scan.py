@@ -69,8 +69,7 @@ def scan(
             models=models,
             evidence=html is not None,
         )
-    for message in scanner.errors:
-        say(f"{message}; scanning without it", style="yellow")
+    _say_damaged(scanner.errors)
     if scanner.remark is not None:
         say(f"note: {scanner.remark}", style="yellow")
     failed = False
@@ -99,6 +98,11 @@ def scan(
         if unwritten is not None:
             raise unwritten
     raise typer.Exit(1 if failed else 0)
+
+
+def _say_damaged(messages: Iterable[str]) -> None:
+    for message in messages:
+        say(f"{message}; scanning without it", style="yellow")
 
 
 def expand(paths: list[str]) -> Iterator[Path]:
@@ -145,8 +149,10 @@ def _scan_each(files: list[Path], scanner: Scanner, output: Format) -> Iterator[
         task = progress.add_task("scanning", total=len(files))
         for file in files:
             progress.update(task, description=f"scanning {file.name[:40]!r}")
+            known = len(scanner.errors)
             result = scanner.scan(file)
             progress.stop()  # the bar leaves the screen while something else is written there
+            _say_damaged(scanner.errors[known:])  # full networks that cannot be run, which is found when one is needed
             if output is Format.json:
                 sys.stdout.write(json_line(result) + "\n")
                 sys.stdout.flush()

@@ -10,6 +10,7 @@ What a member says, how much it counted and why is kept for each face and for th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from numbers import Real
 
 import numpy as np
 from pydantic import Field
@@ -53,7 +54,8 @@ def weighted_ensemble(
     `stack` is what was fitted (`metrics.stacking.fit_stack`); its members may be any codes, and one that
     `predictions` does not name abstains. One whose gate `quality` (`Quality.measures`) does not open is set aside.
     Without a stack the scores must be calibrated log-odds already, and count equally: their mean is the answer. Raises
-    `ValueError` for a score that is not finite, or a code that the stack does not know.
+    `TypeError` for a score that is not one number, `ValueError` for one that is not finite or whose code the stack does
+    not know, each naming the member.
     """
     scores, silent = _split(predictions)
     if stack is None:
@@ -100,6 +102,8 @@ def _split(predictions: Mapping[str, Prediction | None]) -> tuple[dict[str, floa
             silent[code] = "gave no score"
         elif isinstance(said, Abstention):
             silent[code] = said.reason
+        elif not isinstance(said, Real):
+            raise TypeError(f"{code}: a score is one number, not {type(said).__name__}")
         elif np.isfinite(said):
             scores[code] = float(said)
         else:

@@ -16,11 +16,11 @@ import numpy as np
 
 from interceptor.detect.decision import Decision
 from interceptor.detect.ensemble import SPECIALISTS, Abstention, EnsembleResult, Prediction
-from interceptor.detect.panel import IDENTITY, Answer
+from interceptor.detect.panel import ALONE, IDENTITY, Answer
 from interceptor.detect.result import Sight, SpecialistScore
 from interceptor.detect.router import Choice, route
 from interceptor.detect.router import Decision as Routed
-from interceptor.detect.specialists import NO_NUMBER, Look
+from interceptor.detect.specialists import NO_NUMBER, Look, told
 from interceptor.lenses import LENSES, Abstain
 from interceptor.lenses.half import HALF_SIZE, half
 from interceptor.media.clips import FaceClip
@@ -28,7 +28,7 @@ from interceptor.media.crops import CROP_SIZE
 from interceptor.media.enhancement import STEPS, enhance
 from interceptor.media.quality import Quality
 from interceptor.metrics.calibration import Platt
-from interceptor.runtime.network import Network
+from interceptor.runtime.network import Network, brief
 from interceptor.runtime.weights import WeightError, load_card
 
 VARIABLE = "INTERCEPTOR_MODELS"
@@ -72,7 +72,14 @@ class FullSpecialist:
 
     @cached_property
     def _network(self) -> Network:
-        return Network(self._file, outputs=("logit",), quantized=False)
+        try:
+            return Network(self._file, outputs=("logit",), quantized=False)
+        except WeightError as error:
+            raise WeightError(f"{error} ({self._checksum})") from error
+
+    @property
+    def _checksum(self) -> str:
+        return f"SHA-256 {self.digests[self._file.name]}, as its card says"
 
     def look(self, moments: Sequence[FaceClip]) -> Look:
         """The mean over a face's moments, clips of one crop each. Raises `Abstain` where its lens sees none of them or
@@ -92,29 +99,34 @@ class FullSpecialist:
             raise blind
         whole = np.concatenate(seen)
         lens = half(self.code, whole) if self._size == HALF_SIZE else whole
+        network = self._network
         try:
-            logits = self._network(np.stack(crops), lens)[0]
+            logits = network(np.stack(crops), lens)[0]
         except RuntimeError as error:
-            raise WeightError(f"{self._file}: the network cannot be run on crops and lens: {error}") from error
+            why = f"the network cannot be run on crops and lens: {brief(error)}"
+            raise WeightError(f"{self._file}: {why} ({self._checksum})") from error
         log_odds = self._platt.slope * logits + self._platt.offset
         if not np.isfinite(log_odds).all():
             raise Abstain(NO_NUMBER)
         shown = int(np.argmax(log_odds))
-        return Look(float(np.mean(log_odds)), at[shown], whole[shown], used=True)
+        saw = told(self.code, [moments[number] for number in at])
+        return Look(float(np.mean(log_odds)), at[shown], whole[shown], used=True, saw=saw)
 
 
 class FullSpecialists:
-    """All that a folder holds. `errors` names files of no use, with their checksums where these differ; the others
-    still run. That a network cannot be loaded or run is only known when it is first needed.
+    """Those of `choice` that a folder holds. `errors` names files of no use, with their checksums where these differ;
+    the others still run. That a network cannot be loaded or run is only known when it is first needed.
     """
 
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(self, folder: Path | None, choice: Choice = None) -> None:
         self.members: dict[str, FullSpecialist] = {}
         self.damaged: dict[str, str] = {}
+        self._choice = choice
+        self._asked = [code for code in SPECIALISTS if choice is None or code in choice]
         self._where = f" in {folder}"
         if folder is None:
             self._where = f": no folder of full specialists is named (--models or {VARIABLE})"
-        for code in SPECIALISTS if folder is not None else ():
+        for code in self._asked if folder is not None else ():
             assert folder is not None
             if any((folder / f"full_{code}{suffix}").exists() for suffix in (".json", ".onnx")):
                 try:
@@ -131,26 +143,27 @@ class FullSpecialists:
     def errors(self) -> list[str]:
         return list(self.damaged.values())
 
-    def remark(self, choice: Choice) -> str | None:
+    @property
+    def remark(self) -> str | None:
         """That none of those asked for is there, where that is so."""
-        asked = [code for code in SPECIALISTS if choice is None or code in choice]
-        if not asked or not {*self.members, *self.damaged}.isdisjoint(asked):
+        if not self._asked or self.members or self.damaged:
             return None
-        named = ", ".join(asked)
+        named = ", ".join(self._asked)
         return f"of the full specialists {named} none is installed{self._where}; scanning as in the standard tier"
 
-    def route(self, quality: Quality, standard: Answer, decision: Decision, choice: Choice) -> dict[str, Routed]:
-        """Which run on a file, and why; `standard` is what was said of its most suspicious face."""
+    def route(self, quality: Quality, standard: Answer, decision: Decision, deciding: int) -> dict[str, Routed]:
+        """Which run on a file, and why; `standard` is what was said of its most suspicious face, of `deciding` ones."""
         log_odds = None if standard.score is None else _log_odds(standard.score, decision)
         said = EnsembleResult(
             probability=None if log_odds is None else float(IDENTITY.apply(log_odds)),
             log_odds=log_odds,
             specialists=standard.specialists,
         )
-        routed = route(quality, said, set(self.members) - set(self.damaged), choice)
+        verdict = "inconclusive" if standard.score is None else decision.verdict(standard.score, deciding)
+        routed = route(quality, said, verdict, set(self.members) - set(self.damaged), self._choice)
         absent = f"is not installed{self._where}"
-        missing = {code: absent for code in SPECIALISTS if code not in self.members} | self.damaged
-        return routed | {code: Routed(False, why) for code, why in missing.items() if choice is None or code in choice}
+        missing = {code: absent for code in self._asked if code not in self.members} | self.damaged
+        return routed | {code: Routed(False, why) for code, why in missing.items()}
 
     def weigh_in(
         self, answer: Answer, moments: Sequence[FaceClip], routed: Mapping[str, Routed], decision: Decision
@@ -177,13 +190,15 @@ class FullSpecialists:
         standard = 0.0 if answer.score is None else 1.0
         total = standard + sum(weights.values())
         full = {code: self._part(value, routed[code], weights.get(code, 0.0), total) for code, value in said.items()}
-        if not any(weights.values()):
+        full |= {code: full[code].model_copy(update={"saw": sights[f"{code} full"].saw}) for code in scores}
+        counting = [code for code, weight in weights.items() if weight]
+        if not counting:
             return replace(answer, full=full), sights
         own = 0.0 if answer.score is None else _log_odds(answer.score, decision)
         combined = (standard * own + sum(weights[code] * scores[code] for code in scores)) / total
         together = Answer(
             (combined - decision.platt.offset) / decision.platt.slope,
-            answer.screen and _shrunk(answer.screen, standard / total),
+            answer.screen and _shrunk(answer.screen, standard / total, f"decides with full {', '.join(counting)}"),
             {code: _shrunk(part, standard / total) for code, part in answer.specialists.items()},
             full,
         )
@@ -202,5 +217,6 @@ def _log_odds(score: float, decision: Decision) -> float:
     return decision.platt.slope * score + decision.platt.offset
 
 
-def _shrunk(part: SpecialistScore, share: float) -> SpecialistScore:
-    return part.model_copy(update={"weight": part.weight * share})
+def _shrunk(part: SpecialistScore, share: float, beside: str = "") -> SpecialistScore:
+    reason = beside if part.reason == ALONE else part.reason
+    return part.model_copy(update={"weight": part.weight * share, "reason": reason})

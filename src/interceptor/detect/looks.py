@@ -12,7 +12,7 @@ import numpy as np
 
 from interceptor.detect.ensemble import SPECIALISTS, Abstention, Prediction
 from interceptor.detect.result import Sight
-from interceptor.detect.router import Choice
+from interceptor.detect.router import NOT_ASKED, Choice
 from interceptor.detect.specialists import Specialists
 from interceptor.lenses import Abstain
 from interceptor.media.clips import FaceClip
@@ -107,7 +107,7 @@ class Looks:
         self, moments: Sequence[FaceClip], tokens: np.ndarray, window: tuple[float, float] | None
     ) -> tuple[dict[str, Prediction], dict[str, Sight]]:
         """What each says of one face, by its moments and the base's tokens of them, and what it saw."""
-        said: dict[str, Prediction] = {code: Abstention(reason="was not asked for") for code in SPECIALISTS}
+        said: dict[str, Prediction] = {code: Abstention(reason=NOT_ASKED) for code in SPECIALISTS}
         said |= self._specialists.absent
         sights: dict[str, Sight] = {}
         for code, member in self._specialists.members.items():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -17,6 +17,7 @@ from interceptor.runtime.weights import WeightError, load_card, sha256
 
 MEMBERS = ("screen", *SPECIALISTS)
 IDENTITY = Platt(1.0, 0.0)
+ALONE = "decides alone"
 NOT_COUNTED = "; not counted: "
 NOT_FITTED = "no weight was fitted for it"
 
@@ -36,6 +37,15 @@ class Answer:
     def voters(self) -> int:
         """Specialists that count."""
         return sum(part.weight > 0 for part in [*self.specialists.values(), *self.full.values()])
+
+    def having_seen(self, saw: Mapping[str, str]) -> Answer:
+        """The same, told what the screen and each standard specialist saw, by code."""
+
+        def of(code: str, part: SpecialistScore) -> SpecialistScore:
+            return part.model_copy(update={"saw": saw.get(code)})
+
+        parts = {code: of(code, part) for code, part in self.specialists.items()}
+        return replace(self, screen=self.screen and of("screen", self.screen), specialists=parts)
 
 
 class Panel:
@@ -87,9 +97,7 @@ class Panel:
         The stack weighs calibrated log-odds, the screen's too; `quality` opens and shuts its gates.
         """
         if self.verdict_from == "screen" or self._stack is None:
-            screen = SpecialistScore(
-                probability=float(self._screen.probability(logit)), weight=1.0, reason="decides alone"
-            )
+            screen = SpecialistScore(probability=float(self._screen.probability(logit)), weight=1.0, reason=ALONE)
             return Answer(logit, screen, {code: self._beside(predictions.get(code), self.why) for code in SPECIALISTS})
         own = self._screen.platt.slope * logit + self._screen.platt.offset
         known = {code: said for code, said in predictions.items() if code in self._stack.members}

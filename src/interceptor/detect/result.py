@@ -14,7 +14,7 @@ from interceptor.detect.localize import Localization
 
 Verdict = Literal["forged", "authentic", "inconclusive", "no_face", "error"]
 Tier = Literal["fast", "standard", "full"]
-Source = Literal["screen", "ensemble", "student"]
+Source = Literal["screen", "ensemble", "student", "full"]
 
 
 class Model(BaseModel):
@@ -70,6 +70,9 @@ class SpecialistScore(Model):
     probability: float | None = Field(description="its own calibrated probability of forgery, 0..1; null: it abstains")
     weight: float = Field(description="its share of the answer, 0..1; the shares add up to 1 unless all abstain")
     reason: str = Field(description="what its weight rests on, or why it did not run or says nothing")
+    saw: str | None = Field(
+        default=None, description="what it looked at, e.g. `16 crops from 0.2 s to 9.8 s`; null where it abstained"
+    )
 
 
 class CropScore(Model):
@@ -104,6 +107,11 @@ class FaceResult(Model):
     full: dict[str, SpecialistScore] = Field(
         default_factory=dict, description="the full ones by code, and why each ran or did not; empty in other tiers"
     )
+
+    @property
+    def by_full(self) -> bool:
+        """Whether full specialists count in the answer."""
+        return any(part.weight > 0 for part in self.full.values())
 
 
 class CopiedRegion(Model):
@@ -164,7 +172,7 @@ class Timings(Model):
     detect: float
     classify: float = Field(description="the network that judges every face")
     specialists: float = Field(
-        default=0.0, description="their scores, and what is left to read for them when the network is done"
+        default=0.0, description="their scores, and the window that is read for those which look at motion"
     )
     match: float = Field(description="what only a still picture gets: matcher, localizer, maps; 0 for a video")
     total: float
@@ -207,6 +215,8 @@ class Sight:
     """float32[3, 224, 224]: the crop's moment through the lens"""
     used: bool = True
     """whether the score rests on it, or on the crop alone"""
+    saw: str = ""
+    """all that it looked at, in words"""
 
 
 @dataclass
@@ -231,16 +241,23 @@ class ScanResult(Model):
     sha256: str | None = Field(description="of the file; null where it could not be read")
     verdict: Verdict
     probability: float | None = Field(
-        description="calibrated probability of forgery, 0..1: of the worst face, or of what was found in a picture"
+        description="calibrated probability of forgery, 0..1: of the worst face, or of what was found in a picture; "
+        "with `verdict_from` `full` the weighted mean of calibrated log-odds, which is not calibrated itself"
     )
     threshold: float | None = Field(description="a file is called forged at or above this probability")
     authentic_threshold: float | None = Field(description="a file is called authentic at or below this probability")
-    fpr: float = Field(description="the stated false-alarm rate behind `threshold`")
+    fpr: float | None = Field(
+        description="the stated false-alarm rate behind `threshold`; null where full specialists count: none was "
+        "measured for them together"
+    )
     reason: str = Field(description="the verdict in a sentence")
     coverage: Coverage | None
     faces: list[FaceResult]
     tier: Tier = "standard"
-    verdict_from: Source = Field(default="screen", description="whose probability the verdict on faces follows")
+    verdict_from: Source = Field(
+        default="screen",
+        description="whose probability the verdict on faces follows; `full`: the standard tier's and full specialists'",
+    )
     screen: SpecialistScore | None = Field(default=None, description="of the face that decides")
     specialists: dict[str, SpecialistScore] = Field(
         default_factory=dict, description="of the face that decides, by code"

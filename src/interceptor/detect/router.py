@@ -1,27 +1,27 @@
 """Which full specialists are worth their cost on a file, and why: a pure function, no model runs here.
 
-The standard ensemble has answered already. A full specialist runs where that answer is uncertain **and** either the
-file's quality is what this specialist is for, or its standard counterpart contradicts the ensemble. The limits below
+The standard tier has answered already. A full specialist runs where that answer is inconclusive **and** either the
+file's quality is what this specialist is for, or its standard counterpart contradicts the answer. The limits below
 are set by what the quality measures mean, not fitted to files; `docs/ensemble.md` says so.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from interceptor.detect.ensemble import SPECIALISTS, EnsembleResult
 from interceptor.media.quality import Quality
 from interceptor.metrics.gates import Gate
 
-UNCERTAIN = (0.05, 0.95)
-"""Between these probabilities a second look can still turn the verdict."""
 DARK = 70.0
 FEW_BITS = 0.08
 BLOCKY = 1.3
 UPSCALED = 1.5
 SMALL_FACE = 100.0
-FEWEST_FRAMES = 2
+FEWEST_FRAMES = {"av": 2, "tm": 3}
+"""Frames in the file that motion takes: `tm` compares one with those before and after."""
+NOT_ASKED = "was not asked for"
 
 GATES = {
     code: [Gate(measure, limit, above) for measure, limit in limits for above in (False, True)]
@@ -62,20 +62,25 @@ def parse_choice(text: str) -> Choice:
 
 
 def route(
-    quality: Quality, standard: EnsembleResult, installed: Collection[str], choice: Choice = None
+    quality: Quality,
+    standard: EnsembleResult,
+    verdict: Literal["forged", "authentic", "inconclusive"],
+    installed: Collection[str],
+    choice: Choice = None,
 ) -> dict[str, Decision]:
     """For each of the six codes: whether its full specialist runs, and the reason in words.
 
-    `standard` is what the standard ensemble said of the file's worst face, `installed` the codes whose files are there.
+    `standard` is what the standard tier said of the file's worst face, `verdict` what its thresholds make of that,
+    `installed` the codes whose files are there.
     """
-    return {code: _decide(code, quality, standard, installed, choice) for code in SPECIALISTS}
+    return {code: _decide(code, quality, standard, verdict, installed, choice) for code in SPECIALISTS}
 
 
 def _decide(
-    code: str, quality: Quality, standard: EnsembleResult, installed: Collection[str], choice: Choice
+    code: str, quality: Quality, standard: EnsembleResult, verdict: str, installed: Collection[str], choice: Choice
 ) -> Decision:
     if choice is not None and code not in choice:
-        return Decision(False, "was not asked for")
+        return Decision(False, NOT_ASKED)
     if code not in installed:
         return Decision(False, "its file is not installed")
     if blind := _blind(code, quality):
@@ -83,23 +88,23 @@ def _decide(
     if choice is not None:
         return Decision(True, "was asked for")
     if standard.probability is None:
-        return Decision(True, "the standard ensemble gave no answer")
-    low, high = UNCERTAIN
-    if not low < standard.probability < high:
-        return Decision(False, f"the standard ensemble is certain (probability {standard.probability:.2f})")
+        return Decision(True, "the standard tier gave no answer")
+    said = f"{verdict} (probability {standard.probability:.3f})"
+    if verdict != "inconclusive":
+        return Decision(False, f"the standard tier is certain: {said}")
     why = _reasons(quality).get(code) or _contradiction(code, standard)
     if why is None:
-        return Decision(False, "nothing about the file calls for it, and its standard counterpart agrees")
-    return Decision(True, f"the standard ensemble is uncertain (probability {standard.probability:.2f}), and {why}")
+        return Decision(False, "nothing about the file calls for it, and its standard counterpart does not contradict")
+    return Decision(True, f"the standard tier is {said}, and {why}")
 
 
 def _blind(code: str, quality: Quality) -> str | None:
     """Why a specialist's lens would have nothing to look at."""
     if code == "av" and not quality.sound:
         return "the file has no sound track"
-    if code in ("av", "tm") and quality.frames < FEWEST_FRAMES:
-        return "one single frame has no motion to look at"
-    return None
+    if quality.frames is None or quality.frames >= FEWEST_FRAMES.get(code, 0):
+        return None
+    return "one single frame has no motion to look at" if quality.frames < 2 else "two frames: none lies between others"
 
 
 def _reasons(quality: Quality) -> Mapping[str, str]:

@@ -27,12 +27,14 @@ from interceptor.detect.result import (
     Problem,
     ScanResult,
     Sight,
+    Source,
     Tier,
     Timings,
     Versions,
 )
 from interceptor.detect.router import Choice
 from interceptor.detect.screen import Screen, Seen, Student
+from interceptor.detect.specialists import crops_told
 from interceptor.detect.verdict import CROPS_PER_FACE, deciding_face, fewest_frames, judge_face, judge_file
 from interceptor.media import MediaError
 from interceptor.media.container import read_head
@@ -89,8 +91,7 @@ class Scanner:
             self.screen: Screen | Student = Student(folder, fpr=fpr) if looks is None else Screen(folder, fpr=fpr)
             self._looks = None if looks is None else looks.result()
         self._panel = None if tier == "fast" else Panel(self.screen, folder, verdict_from)
-        self._choice = specialists
-        self._full = FullSpecialists(models_folder(models)) if tier == "full" else None
+        self._full = FullSpecialists(models_folder(models), specialists) if tier == "full" else None
         self._codes = self._looks.codes if self._looks else frozenset[str]()
         self._codes |= frozenset(self._full.members if self._full else ())
         self._measures = self._panel is not None and (quality or tier == "full" or self._panel.gated)
@@ -103,12 +104,17 @@ class Scanner:
         self.load_seconds = time.perf_counter() - start
 
     @property
+    def _source(self) -> Source:
+        """Whose probability verdicts follow unless full specialists count."""
+        return self._panel.verdict_from if self._panel else "student"
+
+    @property
     def errors(self) -> list[str]:
         return [*(self._looks.errors if self._looks else ()), *(self._full.errors if self._full else ())]
 
     @property
     def remark(self) -> str | None:
-        return self._full.remark(self._choice) if self._full else None
+        return self._full.remark if self._full else None
 
     def scan(self, path: str | Path) -> ScanResult:
         """The verdict on one file. What is wrong with the file is told in the result (`errors`), never raised.
@@ -189,11 +195,13 @@ class Scanner:
             crops_scored=len(crops),
             failures=dict(Counter(reader.failures) + Counter(tracker.failures) + views.failures),
         )
-        verdict, probability, reason = judge_file(faces, fewest, coverage, self.screen.fpr)
+        worst = deciding_face(faces, fewest)
+        # Nobody measured what thresholds are worth where full specialists count, on whichever face that may decide.
+        fpr = None if any(face.by_full for face in faces if face.frames >= fewest) else self.screen.fpr
+        verdict, probability, reason = judge_file(faces, fewest, coverage, fpr)
         if picture is not None:
             verdict, probability, reason = self._pictures.join(picture, verdict, probability, reason)
         low, high = decision.probability(np.array(decision.thresholds(deciding)))
-        worst = deciding_face(faces, fewest)
         return ScanResult(
             path=str(path),
             sha256=digest,
@@ -201,12 +209,12 @@ class Scanner:
             probability=probability,
             threshold=float(high),
             authentic_threshold=float(low),
-            fpr=self.screen.fpr,
+            fpr=fpr,
             reason=reason,
             coverage=coverage,
             faces=faces,
             tier=self.tier,
-            verdict_from=self._panel.verdict_from if self._panel else "student",
+            verdict_from="full" if worst and worst.by_full else self._source,
             screen=worst.screen if worst else None,
             specialists=worst.specialists if worst else silent(NO_FACE),
             full=worst.full if worst else {},
@@ -244,9 +252,11 @@ class Scanner:
         if self._looks is None or self._panel is None:
             return [Answer(logit, None, silent(FAST)) for logit in logits], [{} for _ in logits]
         answers, sights = [], []
-        for track, part, logit, quality in zip(found.tracks, own, logits, qualities, strict=True):
+        for track, picks, part, logit, quality in zip(found.tracks, found.chosen, own, logits, qualities, strict=True):
             said, saw = self._looks(views.moments[track.id], seen.tokens[part], views.window)
-            answers.append(self._panel.judge(logit, said, quality))
+            words = {code: sight.saw for code, sight in saw.items()}
+            words["screen"] = crops_told([crop.time for crop in picks])
+            answers.append(self._panel.judge(logit, said, quality).having_seen(words))
             sights.append(saw)
         if self._full is not None and logits:
             decision = self._panel.decision
@@ -255,7 +265,7 @@ class Scanner:
             worst = max(deciding, key=lambda i: -np.inf if (s := answers[i].score) is None else s)
             seen_by_worst = qualities[worst]
             assert seen_by_worst is not None
-            routed = self._full.route(seen_by_worst, answers[worst], decision, self._choice)
+            routed = self._full.route(seen_by_worst, answers[worst], decision, len(deciding))
             for i, track in enumerate(found.tracks):
                 answers[i], more = self._full.weigh_in(answers[i], views.moments[track.id], routed, decision)
                 sights[i] |= more
@@ -274,7 +284,7 @@ class Scanner:
             coverage=None,
             faces=[],
             tier=self.tier,
-            verdict_from=self._panel.verdict_from if self._panel else "student",
+            verdict_from=self._source,
             specialists=silent("the file was not scanned"),
             picture=None,
             media=None,

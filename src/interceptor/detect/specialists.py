@@ -32,11 +32,28 @@ class Look:
     """float32[3, 224, 224]: that moment through the lens"""
     used: bool
     """whether the score rests on the lens"""
+    saw: str
+    """all that it looked at, in words"""
 
     def sight(self, moments: Sequence[FaceClip]) -> Sight:
         """The same as a report shows it, of the moments that were looked at."""
         moment = moments[self.shown]
-        return Sight(float(moment.times[0]), moment.crops[0], self.seen, self.used)
+        return Sight(float(moment.times[0]), moment.crops[0], self.seen, self.used, self.saw)
+
+
+def told(code: str, moments: Sequence[FaceClip]) -> str:
+    """What a specialist looked at in these moments, in words: crops, or the window in which a mouth was followed."""
+    mouth = moments[0].mouth
+    if LENSES[code].span is not None and mouth is not None:
+        return f"the window from {mouth.times[0]:.1f} s to {mouth.times[-1]:.1f} s"
+    return crops_told([float(moment.times[0]) for moment in moments])
+
+
+def crops_told(times: Sequence[float]) -> str:
+    """`16 crops from 0.2 s to 9.8 s`; of one, its time, unless it is the first frame's or a picture's."""
+    if len(times) > 1:
+        return f"{len(times)} crops from {times[0]:.1f} s to {times[-1]:.1f} s"
+    return f"one crop at {times[0]:.1f} s" if times[0] else "one crop"
 
 
 class Specialist:
@@ -93,7 +110,8 @@ class Specialist:
         indices = list(found)
         log_odds = self._calibrated(tokens[indices], np.stack(list(found.values())))
         shown = indices[int(np.argmax(log_odds))]
-        return Look(float(np.mean(log_odds)), shown, found[shown], self._reads_lens)
+        saw = told(self.code, [moments[i] for i in indices])
+        return Look(float(np.mean(log_odds)), shown, found[shown], self._reads_lens, saw)
 
     def _calibrated(self, tokens: np.ndarray, seen: np.ndarray) -> np.ndarray:
         """Tokens float32[n, 49, 3072] and lenses float32[n, 3, 224, 224] to calibrated log-odds float[n]. Raises

@@ -102,9 +102,12 @@ def deciding_face(faces: Sequence[FaceResult], fewest: int) -> FaceResult | None
 
 
 def judge_file(
-    faces: Sequence[FaceResult], fewest: int, coverage: Coverage, fpr: float
+    faces: Sequence[FaceResult], fewest: int, coverage: Coverage, fpr: float | None
 ) -> tuple[Verdict, float | None, str]:
-    """The worst face decides: verdict, probability, and why in a sentence."""
+    """The worst face decides: verdict, probability, and why in a sentence.
+
+    `fpr` is the false-alarm rate that the thresholds keep; None where that was not measured for who decides.
+    """
     worst = deciding_face(faces, fewest)
     if worst is None:
         small = coverage.failures.get("face_too_small")
@@ -113,12 +116,15 @@ def judge_file(
         return "no_face", None, f"No usable face on {frames}: {why}."
     deciding = sum(face.frames >= fewest for face in faces)
     who = "The face" if deciding == 1 else f"The most suspicious of {deciding} faces (face {worst.id})"
-    rate = f"{fpr:.1%}".replace(".0%", "%")
-    what = {
-        "forged": f"scores above the threshold that at most {rate} of authentic files are meant to reach",
-        "authentic": "scores as low as authentic faces do and forged ones rarely do",
-        "inconclusive": "scores between the two thresholds: this tool cannot tell",
-    }[worst.verdict]
+    unsure = "scores between the two thresholds: this tool cannot tell"
+    if fpr is None:
+        unknown = "; how often that is wrong was not measured for this mixture of networks"
+        above, below = (f"scores {side} the standard tier's threshold{unknown}" for side in ("above", "below"))
+    else:
+        rate = f"{fpr:.1%}".replace(".0%", "%")
+        above = f"scores above the threshold that at most {rate} of authentic files are meant to reach"
+        below = "scores as low as authentic faces do and forged ones rarely do"
+    what = {"forged": above, "authentic": below, "inconclusive": unsure}[worst.verdict]
     if worst.probability is None:
         what = "has no score: no member that counts saw anything"
     return worst.verdict, worst.probability, f"{who} {what}."

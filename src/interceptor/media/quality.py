@@ -37,8 +37,8 @@ class Quality:
     face_size: float | None
     """median side of the face crops, pixels of the frame"""
     sound: bool
-    frames: int
-    """sampled frames"""
+    frames: int | None
+    """in the file"""
 
     def measures(self) -> dict[str, float]:
         """What is a number, by name; NaN where it is not known."""
@@ -64,7 +64,7 @@ def measure_quality(frames: Sequence[np.ndarray], info: MediaInfo, face_sizes: S
         bits_per_pixel=bits_per_pixel(info),
         face_size=float(np.median(face_sizes)) if len(face_sizes) else None,
         sound=bool(info.audio),
-        frames=len(frames),
+        frames=info.frames,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from rich.console import Group
@@ -10,7 +11,17 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from interceptor.detect.result import AlteredRegion, CopiedPair, Coverage, FaceResult, Media, ScanResult, Verdict
+from interceptor.detect.result import (
+    AlteredRegion,
+    CopiedPair,
+    Coverage,
+    FaceResult,
+    Media,
+    ScanResult,
+    SpecialistScore,
+    Verdict,
+)
+from interceptor.detect.router import NOT_ASKED
 
 VERDICT_WORDS: Final[dict[Verdict, str]] = {
     "forged": "Forged",
@@ -27,6 +38,8 @@ _STYLES: Final[dict[str, str]] = {
     "no_face": "bold",
     "error": "bold magenta",
 }
+
+UNMEASURED: Final = "false-alarm rate with full specialists not measured"
 
 _FACES_SHOWN: Final = 6
 _PAIRS_SHOWN: Final = 6
@@ -115,7 +128,8 @@ def thresholds_text(result: ScanResult) -> str | None:
     text = f"Forged from {probability_text(result.threshold)}"
     if result.authentic_threshold is not None:
         text += f", authentic up to {probability_text(result.authentic_threshold)}"
-    return f"{text}; stated false-alarm rate {percent(result.fpr)}."
+    rate = f"stated false-alarm rate {percent(result.fpr)}" if result.fpr is not None else UNMEASURED
+    return f"{text}; {rate}."
 
 
 def media_text(media: Media) -> str:
@@ -151,13 +165,50 @@ def altered_text(region: AlteredRegion) -> str:
     return f"marked: {region.area:,} px at ({left}, {top}), probability {probability_text(region.probability)}"
 
 
+def specialists_text(result: ScanResult) -> list[str]:
+    """Of the face that decides, a line on the standard specialists and one on full ones that looked: how many, which
+    lean forged, which count, and of the standard ones which abstain, with the reason where it is one.
+    """
+    if result.screen is None:  # the fast tier, or no face
+        return []
+    asked = {code: part for code, part in result.specialists.items() if part.reason != NOT_ASKED}
+    named = {problem.message for problem in result.errors}
+    why = {part.reason: None for part in asked.values() if part.probability is None and part.reason not in named}
+    silent = [code for code, part in asked.items() if part.probability is None]
+    on = ", on the face that decides" if len(result.faces) > 1 else ""
+    lines = [f"Specialists{on}: {_looked(asked)}"] if asked else []
+    if silent:
+        lines[0] += f"; {_listed(silent)} {'abstains' if len(silent) == 1 else 'abstain'}"
+        lines[0] += f": {next(iter(why))}" if len(why) == 1 else ""
+    if any(part.probability is not None for part in result.full.values()):
+        lines.append(f"Full specialists{on}: {_looked(result.full)}")
+    return [f"{line}." for line in lines]
+
+
+def _looked(parts: Mapping[str, SpecialistScore]) -> str:
+    """`4 looked, RR and TM lean forged; not counted`."""
+    scores = {code: part.probability for code, part in parts.items() if part.probability is not None}
+    if not scores:
+        return "none looked"
+    forged = [code for code, probability in scores.items() if probability >= 0.5]
+    counted = [code for code in scores if parts[code].weight > 0]
+    lean = f"{_listed(forged)} {'leans' if len(forged) == 1 else 'lean'} forged" if forged else "none leans forged"
+    return f"{len(scores)} looked, {lean}; {f'{_listed(counted)} counted' if counted else 'not counted'}"
+
+
+def _listed(codes: Sequence[str]) -> str:
+    """`LL`, `LL and RR`, `LL, RR and TM`."""
+    *most, last = (code.upper() for code in codes)
+    return f"{', '.join(most)} and {last}" if most else last
+
+
 def worst_first(faces: list[FaceResult]) -> list[FaceResult]:
     """Faces by falling probability; those without one last."""
     return sorted(faces, key=lambda face: -1.0 if face.probability is None else face.probability, reverse=True)
 
 
 def render_text(result: ScanResult) -> Group:
-    """The result in about ten lines for a Rich console: colours, no drawing characters, so it is plain in a pipe."""
+    """The result in about twelve lines for a Rich console: colours, no drawing characters, so it is plain in a pipe."""
     head = Text(VERDICT_WORDS[result.verdict].upper(), style=_STYLES[result.verdict])
     if result.probability is not None:
         head.append(f"  probability {probability_text(result.probability)}", style="bold")
@@ -173,6 +224,7 @@ def render_text(result: ScanResult) -> Group:
             lines += [Text(altered_text(region)) for region in result.picture.altered.regions[:_PAIRS_SHOWN]]
     if result.coverage:
         lines.append(Text(coverage_text(result.coverage)))
+        lines += [Text(printable(line)) for line in specialists_text(result)]
         lines += [
             Text(f"{number} x {cause_text(cause)}", style="yellow")
             for cause, number in result.coverage.failures.items()
