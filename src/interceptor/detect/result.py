@@ -248,7 +248,7 @@ class ScanResult(Model):
     authentic_threshold: float | None = Field(description="a file is called authentic at or below this probability")
     fpr: float | None = Field(
         description="the stated false-alarm rate behind `threshold`; null where full specialists count: none was "
-        "measured for them together"
+        "measured for that mixture"
     )
     reason: str = Field(description="the verdict in a sentence")
     coverage: Coverage | None
