@@ -172,6 +172,20 @@ def test_the_router_chooses_by_itself(house: Path, models: Path, talking: Path) 
     assert "contradicts" in result.full["bg"].reason, "the standard one says -1, the answer leans forged"
 
 
+def test_the_router_holds_open_what_the_verdict_holds_open(
+    house: Path, models: Path, talking: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At a rate of 1 % a probability of 0.03 is inconclusive, at 5 % it is authentic."""
+    install(models, "av", 1.0)
+    low = [np.full(shape, -3.5, np.float32) for shape in ((6,), (6, 14, 14), (6, 49, 3072))]
+    monkeypatch.setattr(ScreenNetwork, "look", lambda self, crops: Seen(*low))
+    unsure, sure = (full(house, models, fpr=rate).scan(talking) for rate in (0.01, 0.05))
+    assert (unsure.verdict, sure.verdict) == ("inconclusive", "authentic")
+    assert "the standard tier is inconclusive (probability 0.029)" in unsure.full["av"].reason
+    assert unsure.full["av"].probability is not None
+    assert sure.full["av"].reason == "the standard tier is certain: authentic (probability 0.029)"
+
+
 def test_a_lens_without_its_input_abstains(house: Path, models: Path, media: dict[str, Path]) -> None:
     install(models, "tm", 1.0)
     install(models, "av", 1.0)
