@@ -52,7 +52,7 @@ def _onnx() -> Any:
 
 def brief(error: Exception) -> str:
     """The last line of the runtime's message: those before it say where in its source the error arose."""
-    return str(error).strip().splitlines()[-1]
+    return str(error).strip().rpartition("\n")[2]
 
 
 class Network:
