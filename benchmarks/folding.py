@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from interceptor.models.backbones import BACKBONES
-from interceptor.models.branches import MODULES
+from interceptor.models.modules import MODULES
 from interceptor.models.specialist import SpecialistModel
 from interceptor.training.folding import folded
 from interceptor.training.specialists.export import write_specialist

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from interceptor.cli import app
 from interceptor.lenses.half import HALF_SIZE
-from interceptor.models.branches import MODULES
+from interceptor.models.modules import MODULES
 from interceptor.training.checkpoints import write_tensors
 from interceptor.training.specialists.ablation import PlainHead
 from interceptor.training.specialists.trainer import new_head

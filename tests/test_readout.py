@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from interceptor.metrics.classification import roc_auc
-from interceptor.models.branches import module_spec
 from interceptor.models.lags import lag_view
+from interceptor.models.modules import module_spec
 from interceptor.models.standard import StandardHead
 from interceptor.training.checkpoints import CheckpointError
 from interceptor.training.specialists.export import write_head

@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from interceptor.models.backbones import BACKBONES, Backbone, FoundationBackbone
-from interceptor.models.branches import GRID, MODULES, SpecialistModule, module_spec
+from interceptor.models.branches import GRID, SpecialistModule
+from interceptor.models.modules import MODULES, module_spec
 from interceptor.models.specialist import SpecialistHead, SpecialistModel, TokenFusion, padded_width
 from interceptor.training.folding import folded
 from interceptor.training.specialists.export import write_specialist

@@ -12,9 +12,9 @@ import pytest
 import torch
 from torch import nn
 
-from interceptor.models.branches import module_spec
+from interceptor.models.modules import module_spec
 from interceptor.models.standard import StandardHead
-from interceptor.models.statistics import illumination, statistics_of, texture
+from interceptor.models.statistics import ILLUMINATION, illumination, texture
 from interceptor.training.specialists.export import write_head
 
 WIDTH = 64
@@ -83,7 +83,7 @@ def test_another_light_on_part_of_a_face_is_a_step_at_its_rim_and_a_level_within
     lit = lens.clone()
     lit[:, 0, 40:72, 48:64] = 0.1  # redder: of the middle half rows 12 to 44, columns 20 to 36
     told, change = illumination(lens), illumination(lit) - illumination(lens)
-    assert told.shape == (1, statistics_of("bg").width, 7, 7)
+    assert told.shape == (1, ILLUMINATION.width, 7, 7)
     assert told[:, :12].abs().max() < 1e-4
     level, fine = change[0, 4:8].mean(0), change[0, 36:42]
     assert level[3, 3] - level[0, 0] == pytest.approx(math.log((1.1 * 127.5 + 8) / (0.8 * 127.5 + 8)), abs=0.01)

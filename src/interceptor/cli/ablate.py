@@ -29,9 +29,10 @@ def ablate(
         from interceptor.training.checkpoints import CheckpointError
         from interceptor.training.screen import override
         from interceptor.training.specialists.ablation import ARMS, BUDGET, OTHERS, ablate
+        from interceptor.training.specialists.data import REAL, tasks_of
     with usage(ValueError, CheckpointError), progress_bars() as progress:
         codes = specialists.split(",")
-        jobs = [(code, code) for code in codes] + [("ll", "real")] * ("ll" in codes)
+        jobs = [(code, code) for code in codes] + [(code, REAL) for code in codes if REAL in tasks_of(code)]
         rows = ablate(data, jobs, override(BUDGET, settings or []), seeds, out, training_report(progress))
     if output is Format.json:
         print_found({"ablation": rows}, output)

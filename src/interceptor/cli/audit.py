@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from interceptor.cli.group import Group
-from interceptor.cli.options import Format, OutputFormat, print_found
+from interceptor.cli.options import CODES, Format, OutputFormat, print_found
 from interceptor.console import progress_bars, say, usage
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def _group() -> None:
 
 @audit.command("forge")
 def audit_forge_command(
-    name: Annotated[str, typer.Argument(help="ll, bg, av, cm, rr or tm.")],
+    name: Annotated[str, typer.Argument(help=f"{CODES}.")],
     data: Annotated[
         Path,
         typer.Option(help="Folder with an index.csv of crops, of which authentic ones are used; for av, of clips."),
@@ -45,13 +45,13 @@ def audit_forge_command(
     from interceptor.training import augment
 
     with usage(ValueError, OSError), progress_bars() as progress:
-        forge = family(name).forge
+        chosen = family(name)
         task = progress.add_task("forging", total=None)
-        if name == "av":
-            found = audit_sounds(forge, _talking(data), draws=draws, seed=seed)
+        if chosen.changes == "sound":
+            found = audit_sounds(chosen.forge, _talking(data), draws=draws, seed=seed)
         else:
             found = audit_pictures(
-                forge,
+                chosen.forge,
                 read_index(data),
                 augment.draw,
                 limit=limit,

@@ -12,6 +12,7 @@ from interceptor.cli.group import Group
 from interceptor.cli.options import Format, OutputFormat, print_found
 from interceptor.console import progress_bars, say, stdout, training_report, usage
 from interceptor.datasets.registry import SETS, read_set
+from interceptor.lenses import LENSES
 
 datasets = typer.Typer(cls=Group, no_args_is_help=True, help="Public sets of videos: look at them, make tiny ones.")
 
@@ -147,8 +148,8 @@ def _prepare(name: str) -> Callable[..., None]:
         crops: Annotated[int, typer.Option(min=1, help="Moments of each window.")] = 2,
         faces: Annotated[int, typer.Option(min=1, help="Most visible faces of each window.")] = 1,
         codes: Annotated[
-            str, typer.Option("--for", help="Store what these specialists look at: ll,bg,av,cm,rr,tm.")
-        ] = "ll,bg,av,cm,rr,tm",
+            str, typer.Option("--for", help="Store what these specialists look at, codes with commas.")
+        ] = ",".join(LENSES),
         workers: Annotated[int | None, typer.Option(min=1, help="Processes; all processors by default.")] = None,
         retry: Annotated[bool, typer.Option("--retry", help="Try again the videos that failed before.")] = False,
         output: OutputFormat = Format.text,

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from interceptor.cli.options import CODES
 from interceptor.console import say, stdout, usage
 
 
@@ -14,7 +15,7 @@ def lens(
     path: Annotated[Path, typer.Argument(help="A video or a picture.")],
     out: Annotated[Path, typer.Option(help="Folder for the pictures.")],
     codes: Annotated[
-        list[str] | None, typer.Option("--lens", help="ll, bg, av, cm, rr or tm; all unless given. Repeat for several.")
+        list[str] | None, typer.Option("--lens", help=f"{CODES}; all unless given. Repeat for several.")
     ] = None,
     time: Annotated[
         float | None, typer.Option(min=0, help="Seconds from the start; the file's middle unless given.")

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from interceptor.cli.group import Group
-from interceptor.cli.options import Format, print_found, training_extra
+from interceptor.cli.options import CODES, Format, print_found, training_extra
 from interceptor.console import command_line, progress_bars, training_report, usage
 
 prepare = typer.Typer(cls=Group, no_args_is_help=True, help="Make training data out of media.")
@@ -67,8 +67,8 @@ def prepare_specialists_command(
     stills: Annotated[int, typer.Option(min=1, help="Files of each authentic folder, at most.")] = 150,
     pairs: Annotated[int, typer.Option(min=2, help="Collected pairs to train on, at most.")] = 400,
     families: Annotated[
-        str, typer.Option(help="By which to forge the authentic ones, with commas.")
-    ] = "ll,bg,cm,rr,tm",
+        str | None, typer.Option(help="By which to forge the authentic ones, with commas; all unless given.")
+    ] = None,
     for_lens: Annotated[
         int, typer.Option(min=0, help="Further pairs of each training face and family, for the lens alone.")
     ] = 4,
@@ -77,12 +77,13 @@ def prepare_specialists_command(
     with training_extra():
         from interceptor.training.checkpoints import CheckpointError
         from interceptor.training.export import load_base
+        from interceptor.training.specialists.data import PICTURE_TASKS
         from interceptor.training.specialists.prepare import Sources, prepare
     from interceptor.detect.detector import load_detector
 
     with usage(ValueError, CheckpointError), progress_bars() as progress:
         report = training_report(progress)
-        chosen = tuple(families.split(","))
+        chosen = tuple(families.split(",")) if families else PICTURE_TASKS
         sources = Sources(authentic or [], talk or [], collected or [], stills, pairs, chosen, for_lens)
         make_detector = partial(load_detector, threads=1)  # several processes share the cores
         card = prepare(
@@ -119,7 +120,7 @@ def train_screen(
 
 @train.command("specialist")
 def train_specialist_command(
-    code: Annotated[str, typer.Argument(help="ll, bg, av, cm, rr or tm.")],
+    code: Annotated[str, typer.Argument(help=f"{CODES}.")],
     data: Annotated[Path, typer.Option(help="Folder that `prepare specialists` filled.")],
     out: Annotated[Path | None, typer.Option(help="Folder of the run; runs/specialists/CODE by default.")] = None,
     start: Annotated[Path | None, typer.Option(help="Folder of an earlier run whose head to go on with.")] = None,
@@ -157,7 +158,7 @@ def export_screen_command(
 
 @export.command("specialist")
 def export_specialist_command(
-    code: Annotated[str, typer.Argument(help="ll, bg, av, cm, rr or tm.")],
+    code: Annotated[str, typer.Argument(help=f"{CODES}.")],
     data: Annotated[
         Path, typer.Option(help="Folder that `prepare specialists` filled; its validation pairs calibrate.")
     ],

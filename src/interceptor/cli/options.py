@@ -13,6 +13,10 @@ from typing import Annotated, Any
 import typer
 
 from interceptor.console import say, stdout
+from interceptor.lenses import LENSES
+
+CODES = ", ".join(LENSES)
+"""Of all specialists, for help texts."""
 
 
 class Format(StrEnum):

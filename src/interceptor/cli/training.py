@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from interceptor.cli.options import Format, OutputFormat, print_found, training_extra
+from interceptor.cli.options import CODES, Format, OutputFormat, print_found, training_extra
 from interceptor.console import command_line, progress_bars, say, stdout, training_report, usage
 from interceptor.lenses import LENSES
 
@@ -104,7 +104,7 @@ def _train_command(code: str) -> Callable[..., None]:
 
 
 def export_full(
-    code: Annotated[str, typer.Argument(help="ll, bg, av, cm, rr or tm.")],
+    code: Annotated[str, typer.Argument(help=f"{CODES}.")],
     run: Annotated[Path, typer.Argument(help="Folder of a stage's run, such as runs/bg/dfdc.")],
     data: Annotated[Path, typer.Option(help="The prepared folder it was trained on: its split `val` calibrates.")],
     out: Annotated[Path, typer.Option(help="Folder for full_CODE.onnx and its card.")],

@@ -5,33 +5,26 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 from interceptor.datasets.manifest import Row
 from interceptor.datasets.packing import Packed, pack
 from interceptor.datasets.videos import Video
+from interceptor.lenses import LENSES
+from interceptor.lenses.lens import View
 from interceptor.media import probe
 from interceptor.media.clips import FaceClip, NativeCrop
 from interceptor.media.faces import FaceDetector
 from interceptor.media.native import GRID
 from interceptor.media.windows import EVERY, SECONDS, cut_window
 
-VIEWS: dict[str, tuple[str, ...]] = {
-    "ll": (),
-    "bg": ("context",),
-    "av": ("mouth", "sound"),
-    "cm": ("native",),
-    "rr": ("native",),
-    "tm": ("neighbours",),
-}
-"""What each specialist's lens looks at beside the crop."""
 SHORT = EVERY / 25
 """Seconds from one detected face to the next, at 25 frames a second."""
-ALL = ("context", "native", "neighbours", "mouth", "sound")
+ALL: tuple[str, ...] = get_args(View)
 
 
 @dataclass(frozen=True)
@@ -56,9 +49,9 @@ class Sampling:
 def views_for(codes: Iterable[str]) -> tuple[str, ...]:
     """What these specialists look at. Raises `ValueError`, listing all codes, for any other."""
     codes = list(codes)
-    if unknown := [code for code in codes if code not in VIEWS]:
-        raise ValueError(f"no specialist {', '.join(unknown)}; there are {', '.join(VIEWS)}")
-    wanted = {view for code in codes for view in VIEWS[code]}
+    if unknown := [code for code in codes if code not in LENSES]:
+        raise ValueError(f"no specialist {', '.join(unknown)}; there are {', '.join(LENSES)}")
+    wanted = {view for code in codes for view in LENSES[code].views}
     return tuple(view for view in ALL if view in wanted)
 
 
@@ -88,15 +81,19 @@ def samples_of(video: Video, detector: FaceDetector, sampling: Sampling) -> tupl
         counts["windows_without_face"] += not found.clips
         counts.update(found.failures)
         for face, clip in enumerate(found.clips):
-            left_out = set(ALL) - set(sampling.views)
+            views = set(sampling.views)
             if clip.mouth is None or clip.sound is None:
-                left_out |= {"mouth", "sound"}  # one says nothing without the other
-            nothing: dict[str, Any] = dict.fromkeys(left_out)
-            kept = replace(clip, **nothing)
-            for number, moment in enumerate(moments(kept)):
+                views -= {"mouth", "sound"}  # one says nothing without the other
+            for number, moment in enumerate(moments(keep(clip, views))):
                 row = row_of(video, float(moment.times[0]), info.frame_rate, face)
                 packed.append(pack(row, moment, talk=number == 0))
     return packed, +counts
+
+
+def keep(clip: FaceClip, views: Collection[str]) -> FaceClip:
+    """The clip with its crops and, beside them, these views alone."""
+    left_out: dict[str, Any] = dict.fromkeys(set(ALL) - set(views))
+    return replace(clip, **left_out)
 
 
 def moments(clip: FaceClip) -> Iterator[FaceClip]:

@@ -2,36 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
-import numpy as np
-
 from interceptor.forges import audio_visual, background, compression, low_light, resolution, temporal
-from interceptor.forges.blend import Forged
-from interceptor.media.clips import FaceClip
+from interceptor.forges.family import Family
 
-Forge = Callable[[FaceClip, np.random.Generator], Forged]
+_ROWS = (
+    Family("ll", low_light.forge),
+    Family("bg", background.forge),
+    Family("av", audio_visual.forge, changes="sound"),
+    Family("cm", compression.forge),
+    Family("rr", resolution.forge),
+    Family("tm", temporal.forge),
+)
 
-
-@dataclass(frozen=True)
-class Family:
-    code: str
-    """of the specialist that it teaches"""
-    forge: Forge
-
-
-FAMILIES = {
-    family.code: family
-    for family in (
-        Family("ll", low_light.forge),
-        Family("bg", background.forge),
-        Family("av", audio_visual.forge),
-        Family("cm", compression.forge),
-        Family("rr", resolution.forge),
-        Family("tm", temporal.forge),
-    )
-}
+FAMILIES = {family.code: family for family in _ROWS}
+"""By code."""
 
 
 def family(code: str) -> Family:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from interceptor.lenses.table import LENSES
 from interceptor.media.crops import CROP_SIZE
 
 HALF_SIZE = CROP_SIZE // 2
 PLACES = 7
 """Modules pool to a grid of 7 x 7 places, 32 pixels of the lens each."""
-NATIVE = frozenset({"cm", "rr"})
+NATIVE = frozenset(code for code, lens in LENSES.items() if "native" in lens.views)
 """Lenses of single pixels, which averaging would destroy: signed detail cancels out, and blocks lose their grid."""
 
 

@@ -2,31 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
-import numpy as np
-
 from interceptor.lenses import audio_visual, background, compression, low_light, resolution, temporal
-from interceptor.lenses.channel import Channel
-from interceptor.media.clips import FaceClip
-
-
-@dataclass(frozen=True)
-class Lens:
-    """What a specialist looks through."""
-
-    code: str
-    name: str
-    channels: tuple[Channel, ...]
-    """what each of the three shows"""
-    reading: str
-    """how a person reads it, in a sentence or two"""
-    look: Callable[[FaceClip], np.ndarray]
-    """a clip of n crops to float32[n, 3, 224, 224], -1..1; raises `Abstain` where there is nothing to look at"""
-    span: float | None = None
-    """seconds from the first to the last column, where columns are time"""
-
+from interceptor.lenses.lens import Lens
 
 _ROWS = (
     Lens(
@@ -43,6 +20,7 @@ _ROWS = (
         background.CHANNELS,
         "The face in its surroundings. Light should come from one side on both, and have one colour.",
         background.background,
+        ("context",),
     ),
     Lens(
         "av",
@@ -52,6 +30,7 @@ _ROWS = (
         "move most where syllables begin. The agreement is brightest along its middle line where both go together, "
         "above it where the sound is early, below it where it is late.",
         audio_visual.audio_visual,
+        ("mouth", "sound"),
         audio_visual.SPAN,
     ),
     Lens(
@@ -61,6 +40,7 @@ _ROWS = (
         "The frame's own pixels, on the codec's 8 x 8 grid. Blocks should be equally visible everywhere; a part that "
         "was compressed before has other blocks, or none.",
         compression.compression,
+        ("native",),
     ),
     Lens(
         "rr",
@@ -69,6 +49,7 @@ _ROWS = (
         "Detail of the frame's own pixels, finest first. A part that was enlarged has lost its finest detail; one that "
         "was sharpened has too much.",
         resolution.resolution,
+        ("native",),
     ),
     Lens(
         "tm",
@@ -77,6 +58,7 @@ _ROWS = (
         "What changes between neighbouring frames when the face is held still. Flicker and jitter of a face that is "
         "laid on frame by frame light up along its outline.",
         temporal.temporal,
+        ("neighbours",),
     ),
 )
 

@@ -1,4 +1,4 @@
-"""The modules of the six specialists, as data: parallel convolutions that read a lens.
+"""A specialist's module, as data: parallel convolutions that read a lens.
 
 A specialist's row names its branches; one class builds any of them. Pooling before the last 1 x 1 convolution is the
 same function as pooling after it (both are linear) at a fraction of the work, so that is what is done.
@@ -11,9 +11,11 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-GRID = 7
+from interceptor.lenses.half import PLACES
+from interceptor.models.statistics import TEXTURE, Statistics
+
+GRID = PLACES
 """Modules and backbones meet on a grid of 7 x 7 places."""
 LENS_CHANNELS = 3
 SQUEEZE = 32
@@ -38,10 +40,14 @@ class Branch:
 
 @dataclass(frozen=True)
 class ModuleSpec:
-    """A specialist's module: its code and its branches."""
+    """A specialist's module: its code, its branches, and how else a standard head reads the lens."""
 
     code: str
     branches: tuple[Branch, ...]
+    statistics: Statistics = TEXTURE
+    """of the lens's places, beside the branches"""
+    reads_lags: bool = False
+    """the read-out reads the lens, whose rows are lags (`lags.lag_view`): a picture does not tell what is heard"""
 
     @property
     def model_type(self) -> str:
@@ -57,77 +63,6 @@ class ModuleSpec:
         return self.channels * GRID * GRID
 
 
-MODULES = {
-    spec.code: spec
-    for spec in (
-        ModuleSpec(
-            "ll",
-            (
-                Branch("luminance_3", 16, 3, kind="plain"),
-                Branch("luminance_5", 16, 5, kind="plain"),
-                Branch("luminance_7", 16, 7, kind="plain"),
-                Branch("noise", 12, 5),
-                Branch("shadow", 8, 7),
-            ),
-        ),
-        ModuleSpec(
-            "bg",
-            (
-                Branch("texture", 16, 7),
-                Branch("lighting", 12, 5),
-                Branch("shadow", 8, 9),
-                Branch("colour_temperature", 8, 3),
-            ),
-        ),
-        ModuleSpec(
-            "av",
-            (
-                Branch("lip_sync", 16, 5),
-                Branch("voice_frequency", 12, 7),
-                Branch("correlation", 10, 3),
-                Branch("temporal_audio", 10, 9),
-            ),
-        ),
-        ModuleSpec(
-            "cm",
-            (
-                Branch("dct", 12, 8, stride=8, kind="transform"),
-                Branch("quantisation", 10, 4, stride=2),
-                Branch("block_boundary", 8, 3),
-                Branch("level", 10, 5),
-            ),
-        ),
-        ModuleSpec(
-            "rr",
-            (
-                Branch("multi_scale", 10, 3),
-                Branch("upscaling", 8, 5),
-                Branch("edge_sharpness", 8, 3),
-                Branch("interpolation", 10, 7),
-            ),
-        ),
-        ModuleSpec(
-            "tm",
-            (
-                Branch("frame_consistency", 14, 5),
-                Branch("motion_flow", 12, 7),
-                Branch("temporal_artifact", 12, 3),
-                Branch("optical_flow", 14, 9),
-            ),
-        ),
-    )
-}
-"""The six modules by their code."""
-
-
-def module_spec(code: str) -> ModuleSpec:
-    """The row of `code`. Raises `ValueError` naming the valid ones."""
-    try:
-        return MODULES[code]
-    except KeyError:
-        raise ValueError(f"{code!r} is no specialist; choose from {', '.join(MODULES)}") from None
-
-
 class SpecialistModule(nn.Module):
     """Lens `float32[n, 3, h, w]` to features `[n, channels, 7, 7]`, each weighted by an attention over the channels of
     its place.
@@ -141,7 +76,10 @@ class SpecialistModule(nn.Module):
         )
 
     def forward(self, lens: Tensor) -> Tensor:
-        features = torch.cat([branch(lens) for branch in self.branches.values()], 1)
+        found = []
+        for branch in self.branches.values():  # TorchScript knows no comprehension over modules
+            found.append(branch(lens))
+        features = torch.cat(found, 1)
         return features * self.attention(features)
 
 
@@ -157,9 +95,10 @@ class _Branch(nn.Module):
             second = _convolution(c, 2 * c, 1 if branch.kind == "transform" else k)
             self.local = nn.Sequential(*first, *second)
             self.mix = nn.Conv2d(2 * c, c, 1)
+        self.pool = nn.AdaptiveAvgPool2d(GRID)
 
     def forward(self, lens: Tensor) -> Tensor:
-        return self.mix(functional.adaptive_avg_pool2d(self.local(lens), GRID))
+        return self.mix(self.pool(self.local(lens)))
 
 
 def _convolution(inputs: int, outputs: int, kernel: int, stride: int = 1) -> list[nn.Module]:

@@ -8,7 +8,6 @@ from torch import Tensor, nn
 from interceptor.models import lags
 from interceptor.models.branches import GRID, ModuleSpec
 from interceptor.models.specialist import SpecialistHead
-from interceptor.models.statistics import statistics_of
 
 SMALL_HIDDEN = (512, 256, 128)
 """The classifier of a standard specialist, six of which ship together."""
@@ -22,8 +21,8 @@ POSITION = 0.5
 
 
 class StandardHead(SpecialistHead):
-    """Token fusion that sees its lens twice, through the module and as statistics of its places (`statistics_of`), and
-    beside it a linear read-out of one vector.
+    """Token fusion that sees its lens twice, through the module and as statistics of its places, and beside it a linear
+    read-out of one vector.
 
     The read-out is fitted in closed form and then stays (`training/specialists/readout.py`). The network beside it
     starts at 0 and is trained by itself: what a read-out says of the faces it was fitted on is too good to be added to.
@@ -38,7 +37,7 @@ class StandardHead(SpecialistHead):
     module_std: Tensor
 
     def __init__(self, spec: ModuleSpec, backbone_width: int) -> None:
-        count = statistics_of(spec.code).width
+        count = spec.statistics.width
         super().__init__(spec, backbone_width, "tokens", hidden=SMALL_HIDDEN, beside=count)
         self.register_buffer("readout", torch.zeros(lags.WIDTH if self.reads_lags else backbone_width))
         self.register_buffer("offset", torch.zeros(()))
@@ -54,8 +53,8 @@ class StandardHead(SpecialistHead):
 
     @property
     def reads_lags(self) -> bool:
-        """The audio-visual head's read-out reads its lens, `lags.lag_view`: a picture does not tell what is heard."""
-        return self.spec.code == "av"
+        """Whether the read-out reads the lens."""
+        return self.spec.reads_lags
 
     @property
     def has_network(self) -> bool:
@@ -80,7 +79,7 @@ class StandardHead(SpecialistHead):
         tokens = tokens.float().flatten(0, 1)
         self.fusion.mean.copy_(tokens.mean(0))
         self.fusion.std.copy_(tokens.std(0).clamp_min(1e-3) / QUIET)
-        statistics = statistics_of(self.spec.code).of(lens)
+        statistics = self.spec.statistics.of(lens)
         self.statistics_mean.copy_(statistics.mean(0))
         self.statistics_std.copy_(statistics.std((0, 2, 3)).clamp_min(1e-3)[:, None, None])
 
@@ -125,7 +124,7 @@ class StandardHead(SpecialistHead):
 
     def seen(self, lens: Tensor, *, module: bool = True) -> Tensor:
         """What the module makes of the lens (or 0) and its statistics, standardised, `[n, channels + width, 7, 7]`."""
-        statistics = (statistics_of(self.spec.code).of(lens) - self.statistics_mean) / self.statistics_std
+        statistics = (self.spec.statistics.of(lens) - self.statistics_mean) / self.statistics_std
         if module:
             made = (self.module(lens) - self.module_mean) / self.module_std
         else:

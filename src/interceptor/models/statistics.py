@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from interceptor.models.branches import GRID, LENS_CHANNELS
+from interceptor.lenses.half import PLACES
 
 _FLOOR = 1e-3
 """Added before a logarithm: a thousandth of what a lens spans."""
@@ -30,7 +30,7 @@ def texture(lens: Tensor) -> Tensor:
     Texture energy measures (Laws, 1980). In logarithms a gain or loss of detail is a difference between places.
     """
     n, channels, height, width = lens.shape
-    cells = lens.reshape(n, channels, GRID, height // GRID, GRID, width // GRID)
+    cells = lens.reshape(n, channels, PLACES, height // PLACES, PLACES, width // PLACES)
     inside = (3, 5)
     mean = cells.mean(inside)
     spread = (cells - cells.mean(inside, keepdim=True)).square().mean(inside).sqrt()
@@ -52,7 +52,7 @@ def illumination(lens: Tensor) -> Tensor:
     middle = lens[:, :, height // 4 : height // 4 * 3, width // 4 : width // 4 * 3]
     red, green, blue = ((middle + 1) * 127.5 + 8).log().unbind(1)
     light = torch.stack([(red + green + blue) / 3, red - green, blue - green], 1)
-    fine = functional.adaptive_avg_pool2d(light, 4 * GRID)
+    fine = functional.adaptive_avg_pool2d(light, 4 * PLACES)
     fine = fine - fine.mean((2, 3), keepdim=True)
     cells = functional.avg_pool2d(fine, 2)
     told = [cells, _steps(cells)]
@@ -66,10 +66,5 @@ def _steps(x: Tensor) -> Tensor:
     return (torch.cat([across, down], 1).abs() + 0.01).log()
 
 
-_TEXTURE = Statistics(5 * LENS_CHANNELS, texture)
-_OWN = {"bg": Statistics(14 * LENS_CHANNELS, illumination)}
-
-
-def statistics_of(code: str) -> Statistics:
-    """Those of a specialist's lens: texture, unless its lens says more in another way."""
-    return _OWN.get(code, _TEXTURE)
+TEXTURE = Statistics(15, texture)
+ILLUMINATION = Statistics(42, illumination)

@@ -28,9 +28,9 @@ from torch import Tensor, nn
 
 from interceptor.metrics.bootstrap import paired_difference
 from interceptor.metrics.classification import RANK_MEASURES, roc_auc
-from interceptor.models.branches import GRID, ModuleSpec, module_spec
+from interceptor.models.branches import GRID, ModuleSpec
+from interceptor.models.modules import module_spec
 from interceptor.models.standard import QUIET, StandardHead
-from interceptor.models.statistics import statistics_of
 from interceptor.training import checkpoints
 from interceptor.training.screen import Report
 from interceptor.training.specialists.data import RGB
@@ -72,7 +72,7 @@ class PlainHead(StandardHead):
             .transpose(1, 2)
             .unflatten(2, (GRID, GRID))
         )
-        unseen = found.new_zeros(len(found), statistics_of(self.spec.code).width, GRID, GRID)
+        unseen = found.new_zeros(len(found), self.spec.statistics.width, GRID, GRID)
         return self.classifier(self.fusion(tokens, pooled, torch.cat([found, unseen], 1)))
 
 

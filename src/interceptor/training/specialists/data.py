@@ -5,7 +5,7 @@ augmentation, and lenses and tokens are stored. One file of tensors for each med
 
 A stored file holds `tokens` float16[m, 49, 3072] of m distinct crops and, for a task `t` seen through the lens `l`,
 `t.l.rows` int32[k, 2] (rows of `tokens`, authentic and forged) and `t.l.seen` float16[k, 2, 3, 112, 112]. Tasks are the
-forge's codes, `swap` (av, the sound of somebody else) and `real` (forgeries that were collected, not made). The lens
+forge's codes, `swap` (the sound of somebody else) and `real` (forgeries that were collected, not made). The lens
 `rgb` is no lens: the crop itself, which `training/specialists/ablation.py` puts in a lens's place.
 
 Tokens cost a hundred times what a lens costs. So training moments are forged many times more for the lens alone: both
@@ -18,19 +18,19 @@ import hashlib
 import zlib
 from collections import defaultdict
 from collections.abc import Callable, Collection
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from interceptor.datasets.crops import Crop, read_crop
-from interceptor.datasets.samples import moments
+from interceptor.datasets.samples import keep, moments
 from interceptor.datasets.splits import Split, split_of
-from interceptor.forges.blend import Forged, ForgeError
+from interceptor.forges import audio_visual
+from interceptor.forges.blend import ForgeError
 from interceptor.forges.registry import FAMILIES
 from interceptor.lenses import LENSES, Abstain
-from interceptor.lenses.half import NATIVE, half
+from interceptor.lenses.half import half
 from interceptor.media import probe
 from interceptor.media.clips import FaceClip, Mouth, Sound
 from interceptor.media.crops import CROP_SIZE, TEMPLATE
@@ -51,7 +51,16 @@ TALK_SECONDS, DRAWS = 8.0, 40
 """Of each clip of talk: how much is read, and how many pairs each of shifts and swaps gives."""
 GRID = 8
 BATCH = 16
-PICTURE_TASKS = tuple(code for code in FAMILIES if code != "av")
+PICTURE_TASKS = tuple(code for code, family in FAMILIES.items() if family.changes == "pictures")
+REAL, SWAP = "real", "swap"
+
+
+def tasks_of(code: str) -> tuple[str, ...]:
+    """What a specialist may train on: its own forge's pairs first, collected forgeries where its lens needs no more
+    than the crop that these are, and sounds of somebody else where it hears.
+    """
+    views = LENSES[code].views
+    return code, *([] if views else [REAL]), *([SWAP] if "sound" in views else [])
 
 
 class Pairs:
@@ -165,16 +174,12 @@ def only(code: str, clip: FaceClip) -> FaceClip | None:
     """The clip with nothing but crops and what the lens `code` looks at, so that no more is forged; None where it does
     not have that.
     """
-    context = clip.context if code == "bg" else None
-    native = clip.native if code in NATIVE else None
-    neighbours = clip.neighbours if code == "tm" else None
-    if code != "ll" and context is None and native is None and neighbours is None:
-        return None
-    return replace(clip, context=context, native=native, neighbours=neighbours)
+    views = LENSES[code].views
+    return None if any(getattr(clip, view) is None for view in views) else keep(clip, views)
 
 
 def collected_pair(real: Crop, fake: Crop, out: Path, split: Split, tokens: Tokens) -> dict[str, int]:
-    """A collected forgery and its original as aligned crops: all that the low-light lens needs."""
+    """A collected forgery and its original as aligned crops, seen by the lenses that need no more."""
     pairs = Pairs(tokens)
     clips = [
         FaceClip(read_crop(crop.path)[0][None], (TEMPLATE * CROP_SIZE)[None], np.zeros(1)) for crop in (real, fake)
@@ -183,8 +188,8 @@ def collected_pair(real: Crop, fake: Crop, out: Path, split: Split, tokens: Toke
         seed = [zlib.crc32(fake.path.name.encode())]
         treat = augment.draw_clip(np.random.default_rng(seed))
         clips = [treat(clip) for clip in clips]
-    for lens in ("ll", RGB):
-        pairs.add("real", lens, *clips)
+    for lens in (*(code for code in LENSES if REAL in tasks_of(code)), RGB):
+        pairs.add(REAL, lens, *clips)
     return pairs.write(file_of(out, "collected", split, fake.path))
 
 
@@ -237,16 +242,11 @@ def forge_talk(path: Path, others: list[Path], out: Path, tokens: Tokens) -> dic
     if clip is not None:
         rng = np.random.default_rng(zlib.crc32(path.name.encode()))
         partners = [found for other in others if (found := read_talk(talk_file(out, other))) is not None]
-        forge = FAMILIES["av"].forge
-        for task in ("av", "swap"):
+        for task in ("av", SWAP) if partners else ("av",):
             for _ in range(DRAWS):
+                other = partners[rng.integers(len(partners))] if task == SWAP else None
                 try:
-                    if task == "av":
-                        forged: Forged = forge(clip, rng)
-                    elif partners:
-                        forged = forge(clip, rng, partners[rng.integers(len(partners))])  # type: ignore[call-arg]
-                    else:
-                        break
+                    forged = audio_visual.forge(clip, rng, other)
                 except ForgeError:
                     continue
                 pairs.add(task, "av", forged.real, forged.fake)

@@ -20,17 +20,16 @@ from interceptor import __version__
 from interceptor.datasets.splits import Split, group_of
 from interceptor.metrics.calibration import Platt, fit_platt
 from interceptor.metrics.classification import roc_auc
-from interceptor.models.branches import module_spec
 from interceptor.models.foundation import TAPS, WIDTH
+from interceptor.models.modules import module_spec
 from interceptor.models.standard import StandardHead
 from interceptor.training import checkpoints
 from interceptor.training.optimizer import adamw
 from interceptor.training.screen import Report
+from interceptor.training.specialists.data import tasks_of
 from interceptor.training.specialists.readout import Faces, fit_readout, read_faces
 
 TOKEN_WIDTH = WIDTH * len(TAPS)
-TASKS: dict[str, tuple[str, ...]] = {"ll": ("ll", "real"), "av": ("av", "swap")}
-"""What a specialist trains on where that is more than its own forge."""
 BATCH = 64
 
 
@@ -127,7 +126,8 @@ def new_head(code: str) -> StandardHead:
 def train_specialist(
     code: str, data: Path, out: Path, recipe: Recipe, report: Report, command: str, start: Path | None = None
 ) -> dict[str, Any]:
-    """Train the head of `code` on what `prepare specialists` stored in `data`; a run takes minutes.
+    """Train the head of `code` on what `prepare specialists` stored in `data`: the pairs of its own forge, and of its
+    further tasks (`data.tasks_of`) what is there. A run takes minutes.
 
     It starts anew, with a read-out (of the tokens where pairs have tokens of their own), or with the best head of the
     run `start`, whose data must have had the same split.
@@ -137,9 +137,10 @@ def train_specialist(
     code and `CheckpointError` where there are no pairs.
     """
     module_spec(code)  # a code that is none is no want of pairs
-    tasks = TASKS.get(code, (code,))
-    train = [read_pairs(data, "train", task, code) for task in tasks]
-    validation = {task: pairs for task in tasks if (pairs := _found(data, "val", task, code))}
+    own, *more = tasks_of(code)
+    train = {own: read_pairs(data, "train", own, code)}
+    train |= {task: pairs for task in more if (pairs := _found(data, "train", task, code))}
+    validation = {task: pairs for task in (own, *more) if (pairs := _found(data, "val", task, code))}
     if not validation:
         raise checkpoints.CheckpointError(f"{data / 'val'}: no pairs for {code!r}; prepare more media")
     torch.manual_seed(recipe.seed)
@@ -148,8 +149,8 @@ def train_specialist(
     readout = None
     if start is None:
         head, before = new_head(code), None
-        standardise(head, train[0])
-        readout = read_out(head, train, data)
+        standardise(head, train[own])
+        readout = read_out(head, list(train.values()), data)
     else:
         head, before = read_run(code, start)
 
@@ -166,7 +167,7 @@ def train_specialist(
         history.append(entry)
 
     validate(0, head)
-    for step, (loss, measured) in enumerate(fit(head, train, recipe), 1):
+    for step, (loss, measured) in enumerate(fit(head, list(train.values()), recipe), 1):
         losses.append(loss)
         report("training", step, total, f"loss {np.mean(losses[-20:]):.3f}")
         if step % recipe.validate_every == 0 or step in (recipe.steps, total):
@@ -181,7 +182,7 @@ def train_specialist(
         "readout": readout,
         "data": json.loads((data / "data.json").read_text()),
         "pairs": {
-            "train": {task: len(pairs.rows) for task, pairs in zip(tasks, train, strict=True)},
+            "train": {task: len(pairs.rows) for task, pairs in train.items()},
             "val": {task: len(pairs.rows) for task, pairs in validation.items()},
         },
         "history": history,
@@ -280,7 +281,7 @@ def scores(head: StandardHead, pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
 def calibrate(code: str, head: StandardHead, data: Path) -> Platt:
     """Platt scaling on the validation pairs of its tasks, each task weighing the same."""
     labels, logits, weights = [], [], []
-    for task in TASKS.get(code, (code,)):
+    for task in tasks_of(code):
         if pairs := _found(data, "val", task, code):
             truth, values = scores(head, pairs)
             labels.append(truth)

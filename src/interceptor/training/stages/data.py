@@ -13,7 +13,6 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from interceptor.datasets.packing import CONVENTION
-from interceptor.datasets.samples import VIEWS
 from interceptor.datasets.shards import Shards
 from interceptor.lenses import LENSES, Abstain
 from interceptor.lenses.half import half
@@ -85,7 +84,7 @@ class Samples(Dataset[Batch]):
         )
 
     def _seen(self, row: int, seed: int, replaced: int) -> Batch:
-        clip = self.shards.read(row, VIEWS[self.code])
+        clip = self.shards.read(row, LENSES[self.code].views)
         if self.augment is not None:
             clip = self.augment(clip, seed)
         lens = LENSES[self.code].look(clip)
@@ -149,7 +148,7 @@ def plan(shards: Shards, code: str, recipe: Recipe) -> Plan:
     A chunk of the recipe that the data lack, a class that is empty (in a chunk, or for validation), and a folder
     prepared without what the lens looks at are such errors.
     """
-    needed = set(VIEWS[code])
+    needed = set(LENSES[code].views)
     usable = [i for i, row in enumerate(shards.rows) if needed <= set(row.views.split())]
     left_out = len(shards.rows) - len(usable)
     if not usable:

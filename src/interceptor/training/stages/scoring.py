@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from interceptor.datasets.shards import Shards
-from interceptor.models.branches import module_spec
+from interceptor.models.modules import module_spec
 from interceptor.models.specialist import SpecialistModel
 from interceptor.training.checkpoints import CheckpointError
 from interceptor.training.stages import snapshots

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from interceptor.models.backbones import BACKBONES, Backbone
-from interceptor.models.branches import module_spec
 from interceptor.models.foundation import ARCHITECTURE, base_from_timm
+from interceptor.models.modules import module_spec
 from interceptor.models.specialist import SpecialistModel
 from interceptor.runtime.weights import FOLDER as SHIPPED
 from interceptor.training.checkpoints import CheckpointError, sha256
