@@ -18,9 +18,10 @@ LITE = ((127 / 255,) * 3, (128 / 255,) * 3)
 
 
 class Backbone(nn.Module):
-    """`uint8[n, 3, 224, 224]` RGB to tokens `[n, 49, width]`, row by row, and a pooled vector `[n, width]`."""
+    """`uint8[n, 3, 224, 224]` RGB to tokens `[n, 49, width]`, row by row, and a pooled vector `[n, width]`.
 
-    width: int
+    Each has its `width`, not declared here: TorchScript cannot read such a line.
+    """
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         raise NotImplementedError

@@ -58,8 +58,6 @@ class TokenFusion(nn.Module):
     tokens are a hundred times larger than the rest).
     """
 
-    mean: Tensor
-    std: Tensor
     width = TOKEN_WIDTH
 
     def __init__(self, backbone_width: int, channels: int) -> None:
@@ -138,4 +136,5 @@ class SpecialistModel(nn.Module):
         self.head = SpecialistHead(spec, backbone.width, fusion, dropout)
 
     def forward(self, images: Tensor, lens: Tensor) -> Tensor:
-        return self.head(*self.backbone(images), lens)
+        tokens, pooled = self.backbone(images)
+        return self.head(tokens, pooled, lens)
