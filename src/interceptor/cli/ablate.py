@@ -17,7 +17,9 @@ def ablate(
     out: Annotated[Path, typer.Option(help="Folder of the results; a specialist that is done is kept.")] = Path(
         "runs/ablation"
     ),
-    specialists: Annotated[str, typer.Option(help="Codes, with commas.")] = "ll,bg,cm,rr,tm",
+    specialists: Annotated[
+        str | None, typer.Option(help="Codes, with commas; all whose forges change pictures unless given.")
+    ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Runs of each arm.")] = 3,
     settings: Annotated[list[str] | None, typer.Option("--set", help="key=value of the recipe.")] = None,
     output: OutputFormat = Format.text,
@@ -29,9 +31,9 @@ def ablate(
         from interceptor.training.checkpoints import CheckpointError
         from interceptor.training.screen import override
         from interceptor.training.specialists.ablation import ARMS, BUDGET, OTHERS, ablate
-        from interceptor.training.specialists.data import REAL, tasks_of
+        from interceptor.training.specialists.data import PICTURE_TASKS, REAL, tasks_of
     with usage(ValueError, CheckpointError), progress_bars() as progress:
-        codes = specialists.split(",")
+        codes = specialists.split(",") if specialists else PICTURE_TASKS
         jobs = [(code, code) for code in codes] + [(code, REAL) for code in codes if REAL in tasks_of(code)]
         rows = ablate(data, jobs, override(BUDGET, settings or []), seeds, out, training_report(progress))
     if output is Format.json:

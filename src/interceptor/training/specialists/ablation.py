@@ -26,6 +26,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from interceptor.forges.registry import family
 from interceptor.metrics.bootstrap import paired_difference
 from interceptor.metrics.classification import RANK_MEASURES, roc_auc
 from interceptor.models.branches import GRID, ModuleSpec
@@ -47,7 +48,6 @@ from interceptor.training.specialists.trainer import (
 
 ARMS = ("lens", "statistics", "rgb", "plain")
 OTHERS = ARMS[1:]
-BY_SOUND = ("av",)
 AUC = RANK_MEASURES["auc"]
 BUDGET = Recipe(steps=200, pairs=16, module_steps=40, module_pairs=8)
 
@@ -87,7 +87,7 @@ def ablate(
     missing, and `ValueError` for codes that are none or cannot be compared so.
     """
     for code in {code for code, _ in jobs}:
-        if module_spec(code).code in BY_SOUND:
+        if family(code).changes == "sound":
             raise ValueError(f"{code}: what differs within its pairs is heard; without its lens every arm is at chance")
     rows = []
     for done, (code, task) in enumerate(jobs, 1):

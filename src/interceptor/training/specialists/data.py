@@ -36,6 +36,7 @@ from interceptor.media.clips import FaceClip, Mouth, Sound
 from interceptor.media.crops import CROP_SIZE, TEMPLATE
 from interceptor.media.faces import FaceDetector
 from interceptor.media.windows import cut_window
+from interceptor.models.modules import module_spec
 from interceptor.training import augment
 from interceptor.training.checkpoints import read_tensors, write_tensors
 
@@ -57,9 +58,9 @@ REAL, SWAP = "real", "swap"
 
 def tasks_of(code: str) -> tuple[str, ...]:
     """What a specialist may train on: its own forge's pairs first, collected forgeries where its lens needs no more
-    than the crop that these are, and sounds of somebody else where it hears.
+    than the crop that these are, and sounds of somebody else where it hears. Raises `ValueError` for an unknown code.
     """
-    views = LENSES[code].views
+    views = LENSES[module_spec(code).code].views
     return code, *([] if views else [REAL]), *([SWAP] if "sound" in views else [])
 
 

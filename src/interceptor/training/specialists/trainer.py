@@ -136,7 +136,6 @@ def train_specialist(
     step 0 it is the read-out alone), and `run.json`, the card, which is returned. Raises `ValueError` for an unknown
     code and `CheckpointError` where there are no pairs.
     """
-    module_spec(code)  # a code that is none is no want of pairs
     own, *more = tasks_of(code)
     train = {own: read_pairs(data, "train", own, code)}
     train |= {task: pairs for task in more if (pairs := _found(data, "train", task, code))}
