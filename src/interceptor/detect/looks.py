@@ -14,7 +14,7 @@ from interceptor.detect.ensemble import SPECIALISTS, Abstention, Prediction
 from interceptor.detect.result import Sight
 from interceptor.detect.router import NOT_ASKED, Choice
 from interceptor.detect.specialists import Specialists
-from interceptor.lenses import Abstain
+from interceptor.lenses import LENSES, Abstain
 from interceptor.media.clips import FaceClip
 from interceptor.media.crops import similarity
 from interceptor.media.faces import FaceDetector
@@ -23,7 +23,7 @@ from interceptor.media.probe import MediaInfo
 from interceptor.media.tracks import FaceCrop, FaceTrack
 from interceptor.media.windows import MIN_CONTEXT, SECONDS, inside, moved
 
-MOVING = frozenset({"tm", "av"})
+MOVING = frozenset(code for code, lens in LENSES.items() if {"neighbours", "mouth", "sound"} & set(lens.views))
 """Specialists that look at motion: they see a window of the file that is read whole."""
 
 
@@ -47,15 +47,17 @@ def gather(
 ) -> Views:
     """The views of `chosen`, some crops of each of `tracks`, for the lenses `codes`.
 
-    Crops, context and native crops were kept when the file was read. For TM and AV a window is read a second time,
+    Crops, context and native crops were kept when the file was read. For `MOVING` ones a window is read a second time,
     whole (see `media.motion`): where the most faces are in view, and of such places the one nearest to the middle.
     """
     motion = None
     at = _busiest([[crop.time for crop in crops] for crops in chosen])
     if at is None:
         return Views({})
-    if info.kind != "picture" and codes & MOVING and (info.audio or "tm" in codes):
-        motion = read_motion(path, info, detector, tracks, chosen, at, speech="av" in codes)
+    views = {view for code in codes for view in LENSES[code].views}
+    heard = bool(views & {"mouth", "sound"})
+    if info.kind != "picture" and ("neighbours" in views or (heard and info.audio)):
+        motion = read_motion(path, info, detector, tracks, chosen, at, speech=heard)
     moments = {
         track.id: [_moment(crop, track.id, info, motion) for crop in crops]
         for track, crops in zip(tracks, chosen, strict=True)

@@ -36,6 +36,7 @@ from interceptor.detect.router import Choice
 from interceptor.detect.screen import Screen, Seen, Student
 from interceptor.detect.specialists import crops_told
 from interceptor.detect.verdict import CROPS_PER_FACE, deciding_face, fewest_frames, judge_face, judge_file
+from interceptor.lenses import LENSES
 from interceptor.media import MediaError
 from interceptor.media.container import read_head
 from interceptor.media.quality import Quality, measure_quality
@@ -148,7 +149,7 @@ class Scanner:
             frames=self.frames,
             crops=self.frames if self.tier == "fast" else CROPS_PER_FACE,
             keep=QUALITY_FRAMES if self._measures else 0,
-            context="bg" in self._codes,
+            context=any("context" in LENSES[code].views for code in self._codes),
         )
         info, tracks, chosen, reader, tracker, _ = found
         read = time.perf_counter()
