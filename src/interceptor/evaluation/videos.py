@@ -58,7 +58,7 @@ def evaluate_videos(
     """
     files = labelled_files(directory)
     rows: list[dict[str, Any]] = []
-    stated_fpr: set[float] = set()
+    stated_fpr: set[float | None] = set()
     for done, (path, label) in enumerate(files, start=1):
         result = scan(path)
         row = {"path": path.relative_to(directory).as_posix(), "label": label}
