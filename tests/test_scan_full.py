@@ -161,6 +161,11 @@ def test_a_network_that_is_none_costs_one_line(
     assert digest in problem["message"]
     assert "\n" not in problem["message"]
     assert len(problem["message"]) < 400
+    for label in ("real", "fake"):
+        (tmp_path / label).mkdir()
+        shutil.copy(talking, tmp_path / label)
+    done = CliRunner().invoke(app, ["evaluate", "videos", str(tmp_path), "--tier", "full", "--format", "json"])
+    assert [line for line in done.stderr.splitlines() if "scanning without it" in line] == [line]
 
 
 def test_the_router_chooses_by_itself(house: Path, models: Path, talking: Path) -> None:

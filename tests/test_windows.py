@@ -197,7 +197,7 @@ def test_lips_move_and_the_head_does_not() -> None:
 
 def test_the_command_writes_a_sheet_for_each_lens_that_sees(tmp_path: Path) -> None:
     path = face_clip(tmp_path / "a.mp4", 30, second=True)
-    done = CliRunner().invoke(app, ["lens", str(path), "--out", str(tmp_path / "out"), "--lens", "cm", "--lens", "av"])
+    done = CliRunner().invoke(app, ["lens", str(path), "--out", str(tmp_path / "out"), "--lens", "cm,av"])
     assert done.exit_code == 0, done.output
     assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["a_face0_cm.png", "a_face1_cm.png"]
     assert "av abstains: the file has no sound here" in done.stderr

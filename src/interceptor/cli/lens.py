@@ -15,7 +15,7 @@ def lens(
     path: Annotated[Path, typer.Argument(help="A video or a picture.")],
     out: Annotated[Path, typer.Option(help="Folder for the pictures.")],
     codes: Annotated[
-        list[str] | None, typer.Option("--lens", help=f"{CODES}; all unless given. Repeat for several.")
+        list[str] | None, typer.Option("--lens", help=f"{CODES}, several with commas; all unless given.")
     ] = None,
     time: Annotated[
         float | None, typer.Option(min=0, help="Seconds from the start; the file's middle unless given.")
@@ -31,7 +31,7 @@ def lens(
     from interceptor.report.sheets import sheet
     from interceptor.runtime.weights import WeightError
 
-    chosen = [code.lower() for code in codes] if codes else list(LENSES)
+    chosen = [code for text in codes or LENSES for code in text.lower().split(",")]
     with usage(ValueError, MediaError, WeightError, OSError):
         if unknown := [code for code in chosen if code not in LENSES]:
             raise ValueError(f"there is no lens {', '.join(unknown)}; the lenses are {', '.join(LENSES)}")

@@ -21,6 +21,7 @@ from interceptor.cli.options import (
     TierOption,
     Tiers,
     print_found,
+    say_damaged,
 )
 from interceptor.console import command_line, progress_bars, say, usage
 
@@ -99,6 +100,8 @@ def evaluate_videos_command(
             models=models,
             verdict_from=None if verdict_from is None else verdict_from.value,
         )
+        known = len(scanner.errors)
+        say_damaged(scanner.errors)
         if scanner.remark is not None:
             say(f"note: {scanner.remark}", style="yellow")
         task = progress.add_task("scanning", total=None)
@@ -107,6 +110,7 @@ def evaluate_videos_command(
             scanner.scan,
             progress=lambda done, total: progress.update(task, completed=done, total=total),
         )
+    say_damaged(scanner.errors[known:])  # full networks that cannot be run, which is found when one is needed
     print_found(found, output)
     raise typer.Exit(1 if any(row["verdict"] == "error" for row in found["files"]) else 0)
 

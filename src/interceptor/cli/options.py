@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -75,3 +75,9 @@ def print_found(found: dict[str, Any], output: Format) -> None:
         console.print(
             f"{key}: {json.dumps(value, indent=2) if isinstance(value, dict | list) else value}", markup=False
         )
+
+
+def say_damaged(messages: Iterable[str]) -> None:
+    """Tell of files of specialists that are of no use to a scan."""
+    for message in messages:
+        say(f"{message}; scanning without it", style="yellow")

@@ -20,6 +20,7 @@ from interceptor.cli.options import (
     SpecialistChoice,
     TierOption,
     Tiers,
+    say_damaged,
 )
 from interceptor.console import progress_bars, say, stdout, usage
 
@@ -69,7 +70,7 @@ def scan(
             models=models,
             evidence=html is not None,
         )
-    _say_damaged(scanner.errors)
+    say_damaged(scanner.errors)
     if scanner.remark is not None:
         say(f"note: {scanner.remark}", style="yellow")
     failed = False
@@ -98,11 +99,6 @@ def scan(
         if unwritten is not None:
             raise unwritten
     raise typer.Exit(1 if failed else 0)
-
-
-def _say_damaged(messages: Iterable[str]) -> None:
-    for message in messages:
-        say(f"{message}; scanning without it", style="yellow")
 
 
 def expand(paths: list[str]) -> Iterator[Path]:
@@ -152,7 +148,7 @@ def _scan_each(files: list[Path], scanner: Scanner, output: Format) -> Iterator[
             known = len(scanner.errors)
             result = scanner.scan(file)
             progress.stop()  # the bar leaves the screen while something else is written there
-            _say_damaged(scanner.errors[known:])  # full networks that cannot be run, which is found when one is needed
+            say_damaged(scanner.errors[known:])  # full networks that cannot be run, which is found when one is needed
             if output is Format.json:
                 sys.stdout.write(json_line(result) + "\n")
                 sys.stdout.flush()
