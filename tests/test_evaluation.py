@@ -309,7 +309,9 @@ def test_commands_tell_failures_by_their_exit_status(tmp_path, monkeypatch):
         probability = staticmethod(calibrate)
 
     monkeypatch.setattr("interceptor.detect.screen.Screen", Screen)
-    monkeypatch.setattr("interceptor.detect.scan.Scanner", lambda **_: SimpleNamespace(scan=scan, remark=None))
+    monkeypatch.setattr(
+        "interceptor.detect.scan.Scanner", lambda **_: SimpleNamespace(scan=scan, remark=None, errors=[])
+    )
 
     def status(*arguments):
         return CliRunner().invoke(app, ["evaluate", *map(str, arguments)]).exit_code
