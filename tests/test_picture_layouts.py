@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -183,6 +184,20 @@ def test_plain_folders_of_authentic_pictures(tmp_path: Path) -> None:
     assert [(each.path.name, each.label, each.dataset) for each in authentic_pictures(tmp_path, "x")] == [
         ("a.png", 0, "x")
     ]
+
+
+def test_a_folder_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "closed").mkdir()
+    list_folder = os.scandir
+
+    def scandir(path: str) -> object:
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return list_folder(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(ValueError, match=r"closed: the folder cannot be read: Permission denied"):
+        authentic_pictures(tmp_path, "x")
 
 
 @pytest.mark.skipif(not RECODAI.is_dir(), reason=f"the contest's pictures are missing: {RECODAI}")

@@ -33,7 +33,7 @@ def ablate(
         from interceptor.training.specialists.ablation import ARMS, BUDGET, OTHERS, ablate
         from interceptor.training.specialists.data import PICTURE_TASKS, REAL, tasks_of
     with usage(ValueError, CheckpointError), progress_bars() as progress:
-        codes = specialists.split(",") if specialists else PICTURE_TASKS
+        codes = PICTURE_TASKS if specialists is None else specialists.split(",")
         jobs = [(code, code) for code in codes] + [(code, REAL) for code in codes if REAL in tasks_of(code)]
         rows = ablate(data, jobs, override(BUDGET, settings or []), seeds, out, training_report(progress))
     if output is Format.json:

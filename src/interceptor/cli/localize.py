@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from pathlib import Path
@@ -43,15 +42,16 @@ Models = Annotated[
 
 def localizer_of(tier: str, models: Path | None, preset: str, mode: str, flips: int, join: str) -> Localizer:
     """Raises `ValueError` and `WeightError`."""
+    from interceptor.detect.full import VARIABLE, models_folder
     from interceptor.detect.localize import Localizer
     from interceptor.runtime.weights import FOLDER
 
     folder = FOLDER
     if tier == "full":
-        named = models or os.environ.get("INTERCEPTOR_MODELS")
-        if not named:
-            raise ValueError("the full tier needs the folder of its networks: --models DIR, or INTERCEPTOR_MODELS")
-        folder = Path(named)
+        named = models_folder(models)
+        if named is None:
+            raise ValueError(f"the full tier needs the folder of its networks: --models DIR, or {VARIABLE}")
+        folder = named
     elif models is not None:
         raise ValueError(f"{models}: networks of their own run in the full tier only; add --tier full")
     try:

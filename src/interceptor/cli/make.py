@@ -83,7 +83,7 @@ def prepare_specialists_command(
 
     with usage(ValueError, CheckpointError), progress_bars() as progress:
         report = training_report(progress)
-        chosen = tuple(families.split(",")) if families else PICTURE_TASKS
+        chosen = PICTURE_TASKS if families is None else tuple(families.split(","))
         sources = Sources(authentic or [], talk or [], collected or [], stills, pairs, chosen, for_lens)
         make_detector = partial(load_detector, threads=1)  # several processes share the cores
         card = prepare(

@@ -24,9 +24,13 @@ def media_files(paths: Sequence[Path]) -> Iterator[Path]:
 
 
 def files_below(folder: Path, unreadable: list[OSError] | None = None) -> Iterator[Path]:
-    """All files at any depth, folder by folder in a fixed order. Errors of folders that cannot be read are added to
-    `unreadable`.
+    """All files at any depth, folder by folder in a fixed order. A folder that cannot be read raises `ValueError`, or
+    is added to `unreadable` where that is given.
     """
-    for place, folders, names in os.walk(folder, onerror=None if unreadable is None else unreadable.append):
+    for place, folders, names in os.walk(folder, onerror=_refuse if unreadable is None else unreadable.append):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield from (Path(place, name) for name in sorted(names) if not name.startswith("."))
+
+
+def _refuse(error: OSError) -> None:
+    raise ValueError(f"{error.filename}: the folder cannot be read: {error.strerror}") from error

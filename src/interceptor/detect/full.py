@@ -37,13 +37,13 @@ NOT_WEIGHED = "shown and not counted: its card states no weight"
 
 
 def models_folder(given: Path | None) -> Path | None:
-    """The folder of full specialists: `given`, or what the environment names; None where neither does.
+    """The folder of the full tier's networks: `given`, or what the environment names; None where neither does.
 
     Raises `ValueError` for one that is not there.
     """
     named = given or (Path(os.environ[VARIABLE]) if os.environ.get(VARIABLE) else None)
     if named is not None and not named.is_dir():
-        raise ValueError(f"{named}: no such folder of full specialists")
+        raise ValueError(f"{named}: no such folder of models")
     return named
 
 

@@ -38,7 +38,7 @@ class Quality:
     """median side of the face crops, pixels of the frame"""
     sound: bool
     frames: int | None
-    """in the file"""
+    """of the file; None where that is not known"""
 
     def measures(self) -> dict[str, float]:
         """What is a number, by name; NaN where it is not known."""
