@@ -7,7 +7,7 @@ import numpy as np
 
 from interceptor.lenses.channel import Channel
 from interceptor.lenses.scales import signed
-from interceptor.lenses.speech import LEAD, MIN_SPAN, motion, mouth_and_sound, opening, shared_time, sound_level
+from interceptor.lenses.speech import LEAD, MIN_SPAN, lip_signals, mouth_and_sound, shared_time, sound_signals
 from interceptor.media.clips import FaceClip, Mouth, Sound
 from interceptor.media.crops import CROP_SIZE
 from interceptor.media.sound import HOP, log_mel
@@ -37,12 +37,12 @@ def audio_visual(clip: FaceClip) -> np.ndarray:
     """float32[n, 3, 224, 224], -1..1. Columns are time, 12 ms each, the crop's own time as near the middle as can be.
 
     Mouth slice: rows of the mouth (upper lip at the top), its middle columns averaged, less their mean over time.
-    Log-mel: pitch rises upwards; level relative to the stretch's loudest point. Agreement: how much the mouth moves and
-    is open, times how loud it is `row` later, and averaged over time; both standardised over what is shown and, at that
-    lag, heard (the sound reaches beyond the mouth's window), so that the mean of a row is the correlation of lips and
-    sound at one lag. Where they go together the middle row is the brightest. Where the window ends, and where the sound
-    begins or ends in digital silence, all three are 0, and so are rows of which less than 1 s is heard: padding says
-    nothing.
+    Log-mel: pitch rises upwards; level relative to the stretch's loudest point. Agreement: how much the mouth moves
+    times how loud it is `row` later, and how fast it opens and darkens times how fast the sound rises, averaged over
+    time and over the three (`speech.py`); all standardised over what is shown and, at that lag, heard (the sound
+    reaches beyond the mouth's window), so that the mean of a row is the correlation of lips and sound at one lag. Where
+    they go together the middle row is the brightest. Where the window ends, and where the sound begins or ends in
+    digital silence, all three are 0, and so are rows of which less than 1 s is heard: padding says nothing.
     """
     mouth, sound = mouth_and_sound(clip)
     low, high = shared_time(mouth, sound)
@@ -63,13 +63,14 @@ def audio_visual(clip: FaceClip) -> np.ndarray:
 
 
 def _agreement(mouth: Mouth, sound: Sound, columns: np.ndarray, shown: np.ndarray) -> np.ndarray:
-    """[224, 224]: lips times the sound's level a lag later, the lags from -`LAGS` to `LAGS`."""
+    """[224, 224]: lips times the sound a lag later, from -`LAGS` to `LAGS`; the mean of all pairs of signals."""
     lags = ((np.arange(CROP_SIZE) + 0.5) / CROP_SIZE - 0.5) * 2 * LAGS
-    level = sound_level(sound, columns + LEAD + lags[:, None])
-    known = shown & np.isfinite(level)
+    heard = sound_signals(sound, columns + LEAD + lags[:, None])
+    known = shown & np.isfinite(heard[0])
     known &= known.sum(1, keepdims=True) * STEP >= MIN_SPAN - STEP
-    lips = _standard(motion(mouth, columns), known) + _standard(opening(mouth, columns), known)
-    return (lips * _standard(level, known) / 2).astype(np.float32) @ _AVERAGE
+    pairs = zip(lip_signals(mouth, columns), heard.astype(np.float32), strict=True)
+    together = sum(_standard(lips.astype(np.float32), known) * _standard(sounds, known) for lips, sounds in pairs)
+    return together / len(heard) @ _AVERAGE
 
 
 def _standard(values: np.ndarray, known: np.ndarray) -> np.ndarray:

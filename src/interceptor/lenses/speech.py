@@ -1,7 +1,8 @@
 """What is measured of a speaking mouth and of its sound, for the lens that shows them and for plain comparison.
 
 How much a mouth moves and how far it is open both rise and fall with the sound's level (Chandrasekaran et al., PLoS
-Computational Biology 2009).
+Computational Biology 2009). How fast it opens or closes says more of the moment than how far it is open: syllables are
+short, a mouth's rest and a voice's loudness drift. So three things are seen, and each is compared with what is heard.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ MIN_RATE = 10.0
 """Fewest frames a second in which speech can be seen."""
 QUIET = 1e-3
 """Root mean square (-60 dB) below which nothing is being said."""
-LEAD = 0.02
+LEAD = 0.03
 """Seconds by which mouths are ahead of the sound's level in clips that are in sync."""
 
 _RANGE_DB = 50.0
@@ -30,10 +31,14 @@ _FORMANT = slice(24, 45)
 lips best (Grant and Seitz, Journal of the Acoustical Society of America 108, 2000)."""
 _SMOOTH = 4.0
 """Standard deviation, in hops, by which the level is smoothed: about a frame of video."""
+_SMOOTH_LIPS = 2.0
+"""The same for what is seen, of which rates are taken: frames have smoothed it already."""
 _LIPS = slice(16, 64)
 """Rows of the mouth's cut that move with speech: below the nose."""
 _INSIDE = np.s_[:, 20:48, 28:68]
 """Where a mouth opens."""
+_MIDDLE = np.s_[:, 20:60, 28:68]
+"""The same and the lower lip."""
 _DARK = 12.0
 """The darkest percent of these pixels over a window count as the inside of a mouth."""
 _STILL = 0.5
@@ -84,26 +89,41 @@ def mouth_motion(mouth: Mouth) -> np.ndarray:
     return (change * (0.04 / np.diff(mouth.times).astype(np.float32))[:, None]).T
 
 
-def motion(mouth: Mouth, moments: np.ndarray) -> np.ndarray:
-    """float64[k]: log of how much the mouth moves (`mouth_motion`, all rows below the nose) at the moments, seconds."""
-    speed = mouth_motion(mouth)[_LIPS].mean(0)
-    return np.interp(moments, (mouth.times[1:] + mouth.times[:-1]) / 2, np.log(speed + _STILL))
-
-
-def opening(mouth: Mouth, moments: np.ndarray) -> np.ndarray:
-    """float64[k], 0..1: the share of the mouth's middle that is as dark as the inside of a mouth at the moments."""
+def lip_signals(mouth: Mouth, moments: np.ndarray) -> np.ndarray:
+    """float64[3, k] at the moments, seconds: log of how much the mouth moves (`mouth_motion`, all rows below the nose),
+    and the rates at which it opens (share of its middle that is as dark as the inside of a mouth) and at which its
+    middle darkens.
+    """
+    grid = np.arange(mouth.times[0], mouth.times[-1] + HOP, HOP)
+    speed = np.log(mouth_motion(mouth)[_LIPS].mean(0) + _STILL)
     inside = mouth.frames[_INSIDE]
-    return np.interp(moments, mouth.times, (inside < np.percentile(inside, _DARK)).mean((1, 2)))
+    opening = (inside < np.percentile(inside, _DARK)).mean((1, 2))
+    darkness = -mouth.frames[_MIDDLE].mean((1, 2), dtype=np.float64)
+    return np.stack(
+        [
+            np.interp(moments, (mouth.times[1:] + mouth.times[:-1]) / 2, speed),
+            *(
+                np.interp(moments, grid, np.gradient(_smoothed(np.interp(grid, mouth.times, values), _SMOOTH_LIPS)))
+                for values in (opening, darkness)
+            ),
+        ]
+    )
 
 
-def sound_level(sound: Sound, moments: np.ndarray) -> np.ndarray:
-    """float64, as `moments`: level of the second formant's bands, dB, smoothed over a frame of video; NaN where there
-    is no sound, or digital silence at the track's ends. Raises `Abstain` where all of it is silent.
+def sound_signals(sound: Sound, moments: np.ndarray) -> np.ndarray:
+    """float64[3, ...], as `moments`: what goes with each of `lip_signals`. Level of the second formant's bands, dB,
+    smoothed over a frame of video, and twice the rate at which it rises; NaN where there is no sound, or digital
+    silence at the track's ends. Raises `Abstain` where all of it is silent.
     """
     spectrum = log_mel(sound.samples, sound.rate)
-    level = np.maximum(spectrum, spectrum.max() - _RANGE_DB)[_FORMANT].mean(0)
-    level = cv2.GaussianBlur(level[None], (0, 0), _SMOOTH, borderType=cv2.BORDER_REPLICATE)[0]
+    level = _smoothed(np.maximum(spectrum, spectrum.max() - _RANGE_DB)[_FORMANT].mean(0), _SMOOTH)
     times = sound.start + np.arange(len(level)) * HOP
     first, last = _heard(sound)
     known = (moments >= first) & (moments <= last)
-    return np.where(known, np.interp(moments, times, level), np.nan)
+    heard, rate = (np.where(known, np.interp(moments, times, values), np.nan) for values in (level, np.gradient(level)))
+    return np.stack([heard, rate, rate])
+
+
+def _smoothed(values: np.ndarray, deviation: float) -> np.ndarray:
+    """float64[k] by a Gaussian of `deviation` steps."""
+    return cv2.GaussianBlur(values[None].astype(np.float64), (0, 0), deviation, borderType=cv2.BORDER_REPLICATE)[0]

@@ -1,7 +1,7 @@
 """Do lips and sound go together, and by how much are they apart? Plain correlation, nothing learned.
 
-Two signals of the mouth are compared with one of the sound at every lag: how much it moves, and how far it is open
-(`speech.py`).
+Three signals of the mouth are compared with what goes with them in the sound, at every lag (`speech.py`): how much it
+moves, and how fast it opens and darkens.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from interceptor.lenses.abstain import Abstain
-from interceptor.lenses.speech import LEAD, MIN_SPAN, motion, mouth_and_sound, opening, shared_time, sound_level
+from interceptor.lenses.speech import LEAD, MIN_SPAN, lip_signals, mouth_and_sound, shared_time, sound_signals
 from interceptor.media.clips import FaceClip
 from interceptor.media.sound import HOP
 
@@ -49,8 +49,8 @@ def sync(clip: FaceClip) -> Sync:
     moments = np.arange(mouth.times[0], mouth.times[-1], HOP)
     reach = round(REACH / HOP)
     around = moments[0] + LEAD + (np.arange(len(moments) + 2 * reach)) * HOP - reach * HOP
-    level = sound_level(sound, around)
-    likeness = (_likeness(motion(mouth, moments), level) + _likeness(opening(mouth, moments), level)) / 2
+    pairs = zip(lip_signals(mouth, moments), sound_signals(sound, around), strict=True)
+    likeness = np.mean([_likeness(seen, heard) for seen, heard in pairs], axis=0)
     lags = np.arange(-reach, reach + 1) * HOP
     if np.isnan(likeness[np.abs(lags) <= NEAR]).all() or np.isnan(likeness[np.abs(lags) > APART]).all():
         raise Abstain("the sound covers too little of the time in which the mouth is seen")

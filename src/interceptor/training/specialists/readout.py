@@ -24,7 +24,7 @@ from interceptor.training.checkpoints import CheckpointError
 
 PENALTIES = (0.1, 0.3, 1.0, 3.0)
 """Strengths of the ridge to choose from, in units of a sample's mean squared length."""
-LAG_PENALTIES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
+LAG_PENALTIES = (1.0, 10.0, 100.0, 300.0, 1000.0, 3000.0)
 """The same for lags, of which a few describe thousands of samples."""
 FOLDS = 5
 
