@@ -47,6 +47,17 @@ def trained(*, module: bool) -> StandardHead:
     return head
 
 
+def test_the_share_of_a_token_that_the_network_hears() -> None:
+    head = StandardHead(module_spec("ll"), 24)
+    grid, lens = 3 + 2 * torch.randn(20, 49, 24), torch.rand(4, 3, 112, 112)
+    for quiet in (0.02, 0.5):
+        head.standardise(grid, lens, quiet)
+        heard = (grid - head.fusion.mean) / head.fusion.std
+        torch.testing.assert_close(heard.flatten(0, 1).std(0), torch.full((24,), quiet))
+        mean, std = head.scale  # the read-out's does not change
+        torch.testing.assert_close([mean, std], [grid.flatten(0, 1).mean(0), grid.flatten(0, 1).std(0)])
+
+
 def test_a_flat_lens_is_its_mean_and_nothing_else() -> None:
     lens = torch.tensor([0.5, -0.2, 0.0]).view(1, 3, 1, 1).expand(2, 3, 112, 112)
     found = texture(lens)

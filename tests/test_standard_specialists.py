@@ -137,6 +137,23 @@ def test_only_the_families_that_are_asked_for_forge(tmp_path: Path, weights_fold
         prepare(sources, {}, tmp_path, lambda: load_detector(weights_folder), lambda *_: None)
 
 
+def test_more_pairs_with_tokens_of_their_own(tmp_path: Path, weights_folder: Path) -> None:
+    path, detector = face_clip(tmp_path / "vox_00015.mp4"), load_detector(weights_folder)
+    found = {}
+    for own in (1, 3):
+        out = tmp_path / str(own)
+        specialist_data.forge_pictures(path, out, detector, tokens, ("ll",), own=own, for_lens=1)
+        found[own] = read_pairs(out, "train", "ll", "ll")
+    few, many = found[1], found[3]
+    moments = (~few.for_lens).sum()
+    assert moments > 0
+    assert (~many.for_lens).sum() == 3 * moments
+    assert many.for_lens.sum() == few.for_lens.sum() == moments
+    drawn = many.seen[~many.for_lens].flatten(1)
+    assert len(drawn.unique(dim=0)) == 3 * moments
+    torch.testing.assert_close(many.seen[0], few.seen[0])  # the first is as it was
+
+
 def test_collected_pairs_are_seen_by_low_light(tmp_path: Path) -> None:
     crops = read_index(write_crops(tmp_path / "data", 3))
     real, fake = (next(crop for crop in crops if crop.label == label) for label in (0, 1))

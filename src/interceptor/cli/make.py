@@ -69,6 +69,9 @@ def prepare_specialists_command(
     families: Annotated[
         str | None, typer.Option(help="By which to forge the authentic ones, with commas; all unless given.")
     ] = None,
+    own: Annotated[
+        int, typer.Option(min=1, help="Pairs of each training face and family with tokens of their own.")
+    ] = 1,
     for_lens: Annotated[
         int, typer.Option(min=0, help="Further pairs of each training face and family, for the lens alone.")
     ] = 4,
@@ -84,7 +87,7 @@ def prepare_specialists_command(
     with usage(ValueError, CheckpointError), progress_bars() as progress:
         report = training_report(progress)
         chosen = PICTURE_TASKS if families is None else tuple(families.split(","))
-        sources = Sources(authentic or [], talk or [], collected or [], stills, pairs, chosen, for_lens)
+        sources = Sources(authentic or [], talk or [], collected or [], stills, pairs, chosen, own, for_lens)
         make_detector = partial(load_detector, threads=1)  # several processes share the cores
         card = prepare(
             sources, load_base(base), out, make_detector, lambda done, total: report("media", done, total, "")

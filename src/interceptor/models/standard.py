@@ -12,8 +12,8 @@ from interceptor.models.specialist import SpecialistHead
 SMALL_HIDDEN = (512, 256, 128)
 """The classifier of a standard specialist, six of which ship together."""
 QUIET = 0.02
-"""Share of a standardised token that its network is given. Three thousand of them at full strength drown the lens: a
-network learns its training faces by heart from them and never hears it."""
+"""Share of a standardised token that its network is given, unless asked for more. Three thousand of them at full
+strength drown the lens: from a few hundred pairs a network learns its training faces by heart and never hears it."""
 LIMIT = 5.0
 """Standard deviations at which what is seen through the lens is cut off."""
 POSITION = 0.5
@@ -31,6 +31,7 @@ class StandardHead(SpecialistHead):
 
     readout: Tensor
     offset: Tensor
+    quiet: Tensor
     statistics_mean: Tensor
     statistics_std: Tensor
     module_mean: Tensor
@@ -41,6 +42,7 @@ class StandardHead(SpecialistHead):
         super().__init__(spec, backbone_width, "tokens", hidden=SMALL_HIDDEN, beside=count)
         self.register_buffer("readout", torch.zeros(lags.WIDTH if self.reads_lags else backbone_width))
         self.register_buffer("offset", torch.zeros(()))
+        self.register_buffer("quiet", torch.tensor(QUIET))
         self.register_buffer("statistics_mean", torch.zeros(count, GRID, GRID))
         self.register_buffer("statistics_std", torch.ones(count, 1, 1))
         self.register_buffer("module_mean", torch.zeros(spec.channels, 1, 1))
@@ -72,13 +74,14 @@ class StandardHead(SpecialistHead):
         return self.reads_lags or self.has_network
 
     @torch.no_grad()
-    def standardise(self, tokens: Tensor, lens: Tensor) -> None:
-        """Bring what it reads to one scale, by some training samples: tokens float[m, 49, width] and lenses
-        float32[k, 3, h, w].
+    def standardise(self, tokens: Tensor, lens: Tensor, quiet: float = QUIET) -> None:
+        """Bring what it reads to one scale, by some training samples: tokens float[m, 49, width], of which the network
+        is given the share `quiet`, and lenses float32[k, 3, h, w].
         """
         tokens = tokens.float().flatten(0, 1)
         self.fusion.mean.copy_(tokens.mean(0))
-        self.fusion.std.copy_(tokens.std(0).clamp_min(1e-3) / QUIET)
+        self.fusion.std.copy_(tokens.std(0).clamp_min(1e-3) / quiet)
+        self.quiet.fill_(quiet)
         statistics = self.spec.statistics.of(lens)
         self.statistics_mean.copy_(statistics.mean(0))
         self.statistics_std.copy_(statistics.std((0, 2, 3)).clamp_min(1e-3)[:, None, None])
@@ -101,7 +104,7 @@ class StandardHead(SpecialistHead):
         """Mean and standard deviation by which that is standardised; lags stay as they are."""
         if self.reads_lags:
             return torch.zeros_like(self.readout), torch.ones_like(self.readout)
-        return self.fusion.mean, self.fusion.std * QUIET
+        return self.fusion.mean, self.fusion.std * self.quiet
 
     def forward(
         self, tokens: Tensor, pooled: Tensor, lens: Tensor, *, network: bool = True, module: bool = True

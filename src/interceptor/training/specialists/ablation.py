@@ -31,7 +31,7 @@ from interceptor.metrics.bootstrap import paired_difference
 from interceptor.metrics.classification import RANK_MEASURES, roc_auc
 from interceptor.models.branches import GRID, ModuleSpec
 from interceptor.models.modules import module_spec
-from interceptor.models.standard import QUIET, StandardHead
+from interceptor.models.standard import StandardHead
 from interceptor.training import checkpoints
 from interceptor.training.screen import Report
 from interceptor.training.specialists.data import RGB
@@ -68,7 +68,7 @@ class PlainHead(StandardHead):
 
     def network(self, tokens: Tensor, pooled: Tensor, lens: Tensor, *, module: bool = True) -> Tensor:
         found = (
-            self.module((tokens - self.fusion.mean) / (self.fusion.std * QUIET))
+            self.module((tokens - self.fusion.mean) / (self.fusion.std * self.quiet))
             .transpose(1, 2)
             .unflatten(2, (GRID, GRID))
         )

@@ -46,6 +46,8 @@ Tokens = Callable[[np.ndarray], np.ndarray]
 
 SECONDS, MOMENTS = 6.0, 6
 """Of each video: how much is read, and how many moments become pairs for each family."""
+OWN = 1
+"""Pairs of each training moment and family with tokens of their own, unless asked for more."""
 FOR_LENS = 4
 """Further pairs of each training moment and family, for the lens alone, unless asked for more."""
 TALK_SECONDS, DRAWS = 8.0, 40
@@ -117,6 +119,7 @@ def forge_pictures(
     detector: FaceDetector,
     tokens: Tokens,
     families: Collection[str] = PICTURE_TASKS,
+    own: int = OWN,
     for_lens: int = FOR_LENS,
 ) -> dict[str, int]:
     """Cut a video or picture, forge its moments by `families`, of those that change pictures, and store the pairs.
@@ -143,8 +146,10 @@ def forge_pictures(
                         if lens != code:
                             pairs.add(code, lens, forged.real, forged.fake)
                 elif (seen := only(code, moment)) is not None:
-                    # One draw for all families: where both are the face as it was, tokens are computed once.
-                    _train_on(code, seen, pairs, rng, augment.draw_clip(np.random.default_rng([*seed, 0])))
+                    for draw in range(own):
+                        # The same for all families: where both are the face as it was, tokens are computed once.
+                        treat = augment.draw_clip(np.random.default_rng([*seed, 0, draw] if draw else [*seed, 0]))
+                        _train_on(code, seen, pairs, rng, treat)
                     for _ in range(for_lens):
                         _train_on(code, seen, pairs, rng, augment.draw_clip(rng), tokens_of=moment)
             except ForgeError:

@@ -46,6 +46,8 @@ class Sources:
     """collected pairs for training, at most; half as many for the figures"""
     families: tuple[str, ...] = data.PICTURE_TASKS
     """by which to forge the authentic ones"""
+    own: int = data.OWN
+    """pairs of each training moment and family with tokens of their own"""
     for_lens: int = data.FOR_LENS
     """further pairs of each training moment and family, for the lens alone"""
 
@@ -83,6 +85,7 @@ def prepare(
         },
         "stills": sources.stills,
         "families": sources.families,
+        "own": sources.own,
         "for_lens": sources.for_lens,
         "collected_pairs": sources.pairs,
     }
@@ -116,13 +119,11 @@ def _mixed(jobs: list[Job]) -> list[Job]:
 
 def _pictures(sources: Sources, out: Path) -> list[Job]:
     jobs: list[Job] = []
+    settings = sources.families, sources.own, sources.for_lens
     for folder in sources.authentic:
         files = list(media_files([folder]))
         chosen = [files[i] for i in np.linspace(0, len(files) - 1, min(len(files), sources.stills)).astype(int)]
-        jobs += [
-            ("pictures", (p, sources.families, sources.for_lens), data.file_of(out, "pictures", split_of(p), p))
-            for p in chosen
-        ]
+        jobs += [("pictures", (p, *settings), data.file_of(out, "pictures", split_of(p), p)) for p in chosen]
     return jobs
 
 

@@ -22,7 +22,7 @@ from interceptor.metrics.calibration import Platt, fit_platt
 from interceptor.metrics.classification import roc_auc
 from interceptor.models.foundation import TAPS, WIDTH
 from interceptor.models.modules import module_spec
-from interceptor.models.standard import StandardHead
+from interceptor.models.standard import QUIET, StandardHead
 from interceptor.training import checkpoints
 from interceptor.training.optimizer import adamw
 from interceptor.training.screen import Report
@@ -48,6 +48,9 @@ class Recipe:
     lr: float = 2e-3
     """largest learning rate of either part (AdamW; Smith and Topin's one cycle, 2018)"""
     weight_decay: float = 0.1
+    quiet: float = QUIET
+    """share of a standardised token that the network is given: the more pairs with tokens of their own, the more it
+    can make of them without learning faces by heart"""
     label_smoothing: float = 0.05
     ema: float = 0.97
     """decay of the averaged weights, which are the ones measured and kept"""
@@ -148,7 +151,7 @@ def train_specialist(
     readout = None
     if start is None:
         head, before = new_head(code), None
-        standardise(head, train[own])
+        standardise(head, train[own], recipe.quiet)
         readout = read_out(head, list(train.values()), data)
     else:
         head, before = read_run(code, start)
@@ -255,9 +258,9 @@ def _found(data: Path, split: Split, task: str, code: str) -> Pairs | None:
         return None
 
 
-def standardise(head: StandardHead, pairs: Pairs, sample: int = 256) -> None:
+def standardise(head: StandardHead, pairs: Pairs, quiet: float = QUIET, sample: int = 256) -> None:
     """Set by some of the training pairs what a head standardises by."""
-    head.standardise(pairs.tokens[:: max(1, len(pairs.tokens) // sample)], some_looks(pairs, sample))
+    head.standardise(pairs.tokens[:: max(1, len(pairs.tokens) // sample)], some_looks(pairs, sample), quiet)
 
 
 def some_looks(pairs: Pairs, count: int = 16) -> Tensor:
