@@ -15,8 +15,9 @@ from interceptor.detect.scan import Scanner
 from interceptor.runtime import weights
 from portraits import background
 
-# The same draws each time, so that one state of the code has one answer; `--hypothesis-profile default` searches on.
-settings.register_profile("same", derandomize=True)
+# The same draws each time and no time limit, so that one state of the code has one answer on any machine;
+# `--hypothesis-profile default` searches on.
+settings.register_profile("same", derandomize=True, deadline=None)
 settings.load_profile("same")
 
 RATES = [0.001, 0.01, 0.05, 0.3]
