@@ -51,8 +51,8 @@ CHOSEN_ON = frozenset(
         "vox_00104",
     )
 )
-"""Clips on which the signals and the constants were chosen, but for the band of pitch: that was chosen on the people of
-the split `train`. The figures are of the others."""
+"""Clips on which the constants were chosen; signals, lead and band of pitch were chosen on the people of the split
+`train`. The figures are of the others."""
 
 
 def windows(path: Path, detector: FaceDetector, longest: float = LONGEST) -> list[FaceClip]:

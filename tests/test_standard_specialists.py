@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -204,6 +205,17 @@ def test_a_run_repeats_itself(shipped: Path, tmp_path: Path) -> None:
         train_specialist("rr", shipped / "data", tmp_path / name, recipe, lambda *_: None, "") for name in ("a", "b")
     ]
     assert cards[0]["history"] == cards[1]["history"]
+
+
+def test_a_run_goes_on_from_anothers_head(shipped: Path, tmp_path: Path) -> None:
+    def train(name: str, recipe: Recipe, start: Path | None = None) -> dict[str, Any]:
+        return train_specialist("rr", shipped / "data", tmp_path / name, recipe, lambda *_: None, "", start)
+
+    first = train("first", Recipe(steps=2, pairs=4, quiet=0.1))
+    then = train("then", Recipe(steps=0), tmp_path / "first")
+    assert then["history"][0]["selection"] == first["best"]["selection"]
+    assert then["recipe"]["quiet"] == 0.1  # it hears tokens as it learned to, and the card says so
+    assert read_run("rr", tmp_path / "then")[0].quiet.item() == pytest.approx(0.1)
 
 
 def test_the_exported_head_answers_as_the_trained_one(shipped: Path) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 
 from interceptor.lenses.channel import Channel
 from interceptor.lenses.scales import signed
-from interceptor.lenses.speech import LEAD, MIN_SPAN, lip_signals, mouth_and_sound, shared_time, sound_signals
+from interceptor.lenses.speech import HEARD, LEAD, MIN_SPAN, lip_signals, mouth_and_sound, shared_time, sound_signals
 from interceptor.media.clips import FaceClip, Mouth, Sound
 from interceptor.media.crops import CROP_SIZE
 from interceptor.media.sound import HOP, log_mel
@@ -68,9 +68,10 @@ def _agreement(mouth: Mouth, sound: Sound, columns: np.ndarray, shown: np.ndarra
     heard = sound_signals(sound, columns + LEAD + lags[:, None])
     known = shown & np.isfinite(heard[0])
     known &= known.sum(1, keepdims=True) * STEP >= MIN_SPAN - STEP
-    pairs = zip(lip_signals(mouth, columns), heard.astype(np.float32), strict=True)
-    together = sum(_standard(lips.astype(np.float32), known) * _standard(sounds, known) for lips, sounds in pairs)
-    return together / len(heard) @ _AVERAGE
+    sounds = [_standard(values.astype(np.float32), known) for values in heard]
+    pairs = zip(lip_signals(mouth, columns), HEARD, strict=True)
+    together = sum(_standard(lips.astype(np.float32), known) * sounds[row] for lips, row in pairs)
+    return together / len(HEARD) @ _AVERAGE
 
 
 def _standard(values: np.ndarray, known: np.ndarray) -> np.ndarray:

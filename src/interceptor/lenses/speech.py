@@ -25,6 +25,9 @@ QUIET = 1e-3
 LEAD = 0.03
 """Seconds by which mouths are ahead of the sound's level in clips that are in sync."""
 
+HEARD = (0, 1, 1)
+"""The row of `sound_signals` that goes with each of `lip_signals`."""
+
 _RANGE_DB = 50.0
 _FORMANT = slice(24, 45)
 """Of 80 bands, those between about 0.8 and 2.1 kHz, where the second formant lies: of all bands their level follows the
@@ -90,9 +93,9 @@ def mouth_motion(mouth: Mouth) -> np.ndarray:
 
 
 def lip_signals(mouth: Mouth, moments: np.ndarray) -> np.ndarray:
-    """float64[3, k] at the moments, seconds: log of how much the mouth moves (`mouth_motion`, all rows below the nose),
-    and the rates at which it opens (share of its middle that is as dark as the inside of a mouth) and at which its
-    middle darkens.
+    """float64[3, k] at the moments, seconds: log of how much the mouth moves (`mouth_motion`, all rows below the nose);
+    how fast it opens (share of its middle that is as dark as the inside of a mouth) and how fast its middle darkens
+    (levels of 255), both in 10 ms.
     """
     grid = np.arange(mouth.times[0], mouth.times[-1] + HOP, HOP)
     speed = np.log(mouth_motion(mouth)[_LIPS].mean(0) + _STILL)
@@ -111,17 +114,17 @@ def lip_signals(mouth: Mouth, moments: np.ndarray) -> np.ndarray:
 
 
 def sound_signals(sound: Sound, moments: np.ndarray) -> np.ndarray:
-    """float64[3, ...], as `moments`: what goes with each of `lip_signals`. Level of the second formant's bands, dB,
-    smoothed over a frame of video, and twice the rate at which it rises; NaN where there is no sound, or digital
-    silence at the track's ends. Raises `Abstain` where all of it is silent.
+    """float64[2, ...], as `moments`: level of the second formant's bands, dB, smoothed over a frame of video, and how
+    much it rises in 10 ms; NaN where there is no sound, or digital silence at the track's ends. Raises `Abstain` where
+    all of it is silent.
     """
     spectrum = log_mel(sound.samples, sound.rate)
     level = _smoothed(np.maximum(spectrum, spectrum.max() - _RANGE_DB)[_FORMANT].mean(0), _SMOOTH)
     times = sound.start + np.arange(len(level)) * HOP
     first, last = _heard(sound)
     known = (moments >= first) & (moments <= last)
-    heard, rate = (np.where(known, np.interp(moments, times, values), np.nan) for values in (level, np.gradient(level)))
-    return np.stack([heard, rate, rate])
+    signals = level, np.gradient(level)
+    return np.stack([np.where(known, np.interp(moments, times, values), np.nan) for values in signals])
 
 
 def _smoothed(values: np.ndarray, deviation: float) -> np.ndarray:

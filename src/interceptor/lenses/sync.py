@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from interceptor.lenses.abstain import Abstain
-from interceptor.lenses.speech import LEAD, MIN_SPAN, lip_signals, mouth_and_sound, shared_time, sound_signals
+from interceptor.lenses.speech import HEARD, LEAD, MIN_SPAN, lip_signals, mouth_and_sound, shared_time, sound_signals
 from interceptor.media.clips import FaceClip
 from interceptor.media.sound import HOP
 
@@ -49,8 +49,9 @@ def sync(clip: FaceClip) -> Sync:
     moments = np.arange(mouth.times[0], mouth.times[-1], HOP)
     reach = round(REACH / HOP)
     around = moments[0] + LEAD + (np.arange(len(moments) + 2 * reach)) * HOP - reach * HOP
-    pairs = zip(lip_signals(mouth, moments), sound_signals(sound, around), strict=True)
-    likeness = np.mean([_likeness(seen, heard) for seen, heard in pairs], axis=0)
+    heard = sound_signals(sound, around)
+    pairs = zip(lip_signals(mouth, moments), HEARD, strict=True)
+    likeness = np.mean([_likeness(seen, heard[row]) for seen, row in pairs], axis=0)
     lags = np.arange(-reach, reach + 1) * HOP
     if np.isnan(likeness[np.abs(lags) <= NEAR]).all() or np.isnan(likeness[np.abs(lags) > APART]).all():
         raise Abstain("the sound covers too little of the time in which the mouth is seen")

@@ -145,6 +145,6 @@ def _scores(
     """Scores of the test pairs after each of the steps `at`; 0 is before the first."""
     torch.manual_seed(recipe.seed)
     head = make(code)
-    standardise(head, train)
+    standardise(head, train, recipe.quiet)
     heads = chain([head], (measured for _, measured in fit(head, [train], recipe)))
     return {step: scores(measured, test)[1] for step, measured in enumerate(heads) if step in at}

@@ -50,7 +50,7 @@ class Recipe:
     weight_decay: float = 0.1
     quiet: float = QUIET
     """share of a standardised token that the network is given: the more pairs with tokens of their own, the more it
-    can make of them without learning faces by heart"""
+    can make of them without learning faces by heart; a run that goes on from another keeps that one's"""
     label_smoothing: float = 0.05
     ema: float = 0.97
     """decay of the averaged weights, which are the ones measured and kept"""
@@ -155,6 +155,7 @@ def train_specialist(
         readout = read_out(head, list(train.values()), data)
     else:
         head, before = read_run(code, start)
+        recipe = dataclasses.replace(recipe, quiet=round(head.quiet.item(), 6))
 
     total = recipe.steps + recipe.module_steps
 
@@ -258,7 +259,7 @@ def _found(data: Path, split: Split, task: str, code: str) -> Pairs | None:
         return None
 
 
-def standardise(head: StandardHead, pairs: Pairs, quiet: float = QUIET, sample: int = 256) -> None:
+def standardise(head: StandardHead, pairs: Pairs, quiet: float, sample: int = 256) -> None:
     """Set by some of the training pairs what a head standardises by."""
     head.standardise(pairs.tokens[:: max(1, len(pairs.tokens) // sample)], some_looks(pairs, sample), quiet)
 
